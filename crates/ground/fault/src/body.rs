@@ -1,0 +1,88 @@
+//! The JSON bodies in which faults reach clients, one function a surface.
+
+use crate::Fault;
+use serde_json::{Value, json};
+
+/// The data API's body: PostgREST's four keys, in its order, nulls included.
+pub fn rest_body(fault: &Fault) -> Vec<u8> {
+    json!({
+        "code": fault.code,
+        "details": fault.details,
+        "hint": fault.hint,
+        "message": fault.message,
+    })
+    .to_string()
+    .into_bytes()
+}
+
+/// Auth's body. `dated` is whether the client asked for the API of 2024-01-01 or later, whose errors name
+/// their code in `code`; before it `code` is the HTTP status and `error_code` the code.
+///
+/// `details` may hold an object: its keys (such as `weak_password`) are put beside the others.
+pub fn auth_body(fault: &Fault, dated: bool, request_id: Option<&str>) -> Vec<u8> {
+    let mut body = if dated {
+        json!({ "code": fault.code, "message": fault.message })
+    } else {
+        json!({ "code": fault.status.as_u16(), "error_code": fault.code, "msg": fault.message })
+    };
+    if let Some(object) = body.as_object_mut() {
+        if let (false, true, Some(id)) = (dated, fault.status.is_server_error(), request_id) {
+            object.insert("error_id".into(), Value::from(id));
+        }
+        if let Some(Value::Object(more)) = &fault.details {
+            object.extend(more.iter().map(|(k, v)| (k.clone(), v.clone())));
+        }
+    }
+    body.to_string().into_bytes()
+}
+
+/// The gateway's own body: a message and, where there is one, a hint.
+pub fn gateway_body(fault: &Fault) -> Vec<u8> {
+    let mut body = json!({ "message": fault.message, "code": fault.code });
+    if let (Some(hint), Some(object)) = (&fault.hint, body.as_object_mut()) {
+        object.insert("hint".into(), Value::from(hint.as_str()));
+    }
+    body.to_string().into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::StatusCode;
+
+    fn text(bytes: Vec<u8>) -> String {
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn rest_bodies_have_four_keys_in_alphabetical_order() {
+        let fault = Fault::new(StatusCode::NOT_FOUND, "PGRST205", "no such table");
+        assert_eq!(
+            text(rest_body(&fault)),
+            r#"{"code":"PGRST205","details":null,"hint":null,"message":"no such table"}"#
+        );
+    }
+
+    #[test]
+    fn auth_bodies_follow_the_api_version() {
+        let fault = Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "weak_password", "too short")
+            .with_details(json!({ "weak_password": { "reasons": ["length"] } }));
+        assert_eq!(
+            text(auth_body(&fault, false, None)),
+            r#"{"code":422,"error_code":"weak_password","msg":"too short","weak_password":{"reasons":["length"]}}"#
+        );
+        assert_eq!(
+            text(auth_body(&fault, true, None)),
+            r#"{"code":"weak_password","message":"too short","weak_password":{"reasons":["length"]}}"#
+        );
+    }
+
+    #[test]
+    fn the_cause_never_reaches_a_body() {
+        let fault = Fault::new(StatusCode::INTERNAL_SERVER_ERROR, "unexpected_failure", "oops")
+            .caused_by("secret host name");
+        for body in [rest_body(&fault), auth_body(&fault, false, Some("r")), gateway_body(&fault)] {
+            assert!(!text(body).contains("secret"));
+        }
+    }
+}
