@@ -1,1 +1,4 @@
+//! The data API: PostgREST-compatible, one [`Rest`] per project.
 
+pub mod config;
+pub mod schema;
