@@ -1,1 +1,3 @@
+//! Supabase Auth on the wire, for one project.
 
+pub mod schema;

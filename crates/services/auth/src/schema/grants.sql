@@ -1,0 +1,28 @@
+-- Row-level security is on for every table; the owner is not subject to it unless it is forced.
+set role supabase_auth_admin;
+do $$
+declare
+  relation regclass;
+begin
+  for relation in
+    select oid from pg_class where relnamespace = 'auth'::regnamespace and relkind = 'r' and not relrowsecurity
+  loop
+    execute format('alter table %s enable row level security', relation);
+  end loop;
+end
+$$;
+reset role;
+
+do $$
+declare
+  grantee text;
+begin
+  for grantee in
+    select rolname from pg_roles
+    where rolname in ('anon', 'authenticated', 'service_role', 'postgres', 'dashboard_user')
+  loop
+    execute format('grant usage on schema auth to %I', grantee);
+    execute format('grant execute on all functions in schema auth to %I', grantee);
+  end loop;
+end
+$$;

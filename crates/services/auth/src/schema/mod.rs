@@ -1,0 +1,65 @@
+//! The `auth` schema of a project's database, as SQL text that may be run any number of times.
+//!
+//! There is one definition of every table. A dedicated project gets it as it stands; in a shard every table
+//! starts with `app_id`, every key and index is led by it, and row-level security is forced. Because the column
+//! has a default and the policies supply the condition, the service's statements are the same in both.
+//!
+//! Before it runs, the role `supabase_auth_admin` exists and, in a shard, the function `rowhouse.app_id()`. It
+//! is run by a superuser, or a role that may become `supabase_auth_admin` and create schemas.
+
+const TABLES: [&str; 10] = [
+    include_str!("types.sql"),
+    include_str!("users.sql"),
+    include_str!("oauth.sql"),
+    include_str!("sessions.sql"),
+    include_str!("factors.sql"),
+    include_str!("sso.sql"),
+    include_str!("records.sql"),
+    include_str!("functions.sql"),
+    include_str!("outbox.sql"),
+    include_str!("grants.sql"),
+];
+
+/// The schema for the database of a dedicated project.
+pub fn dedicated() -> String {
+    expand("", "", include_str!("dedicated.sql"))
+}
+
+/// The schema for a shard's database.
+pub fn shard() -> String {
+    expand("app_id integer not null default rowhouse.app_id(),", "app_id, ", include_str!("shard.sql"))
+}
+
+fn expand(app_column: &str, app: &str, last: &str) -> String {
+    let mut script = TABLES.join("\n").replace("{app_column}", app_column).replace("{app}", app);
+    script.push('\n');
+    script.push_str(last);
+    script
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_table_of_a_shard_is_led_by_the_app() {
+        let script = shard();
+        for table in script.split("create table if not exists ").skip(1) {
+            let (name, body) = table.split_once(" (").unwrap();
+            let leads = body.trim_start().starts_with("app_id integer not null default rowhouse.app_id(),");
+            assert_eq!(leads, name != "auth.schema_migrations", "{name}");
+        }
+        for index in script.split("create unique index if not exists ").skip(1) {
+            let columns = index.split_once('(').unwrap().1;
+            assert!(columns.starts_with("app_id, "), "{index:.60}");
+        }
+    }
+
+    #[test]
+    fn no_marker_is_left() {
+        for script in [dedicated(), shard()] {
+            assert!(!script.contains("{app"));
+        }
+        assert!(!dedicated().contains("app_id"));
+    }
+}
