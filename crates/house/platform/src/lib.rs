@@ -1,1 +1,3 @@
+//! The control plane: projects, their provisioning, entities of pooled projects.
 
+pub mod bootstrap;
