@@ -1,1 +1,58 @@
-fn main() {}
+//! The project's own commands: `cargo xtask …` (or `cargo x …`).
+//!
+//! It checks what the compiler cannot (`tidy`), runs the whole test chain, drives peers' suites (`conform`)
+//! and measures (`bench`). It depends on almost nothing, so that it is built before anything else fails.
+
+mod args;
+mod bench;
+mod check;
+mod conform;
+mod postgres;
+mod process;
+mod summary;
+mod tidy;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use args::Args;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  tidy                       the invariants of the code base, from cargo metadata and source text
+  check                      fmt, clippy, tidy, all Rust tests
+  test [--no-e2e]            check, then build the program and run the end-to-end tests; ends with a count
+  conform rest --spec DIR    PostgREST's own suite against `rowhouse rest`
+      [--runners DIR]          where the runner scripts lie (default ../shared/conformance)
+      [--config NAME]          configuration of the suite (default: default)
+      [--report FILE]          write the failing cases there
+  bench [--seconds N]        reads and inserts through HTTP, as a ratio to pgbench in the same run
+  bench density [--projects N]
+                             many pooled projects: creation, memory, first and later requests";
+
+fn main() -> ExitCode {
+    match command() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn command() -> Result<()> {
+    let mut args = Args::from_env();
+    match args.next_word().as_deref() {
+        Some("tidy") => tidy::command(&args),
+        Some("check") => check::command_check(),
+        Some("test") => check::command_test(&args),
+        Some("conform") => conform::command(&mut args),
+        Some("bench") => bench::command(&mut args),
+        Some("help") | None => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        Some(other) => bail!("unknown command {other:?}\n\n{USAGE}"),
+    }
+}
