@@ -4,12 +4,18 @@
 //! immutable. A [`SchemaHandle`] swaps a new one in when the database's schema changes. Nothing here looks
 //! at a request.
 
+mod decode;
+mod definition;
 mod function;
+mod keys;
+mod load;
 mod media;
 mod name;
 mod relation;
 mod relationship;
+mod relationships;
 
+pub use load::{LoadError, load};
 pub use function::{Argument, Function, Isolation, PgType, ReturnType, Volatility};
 pub use media::{HandlerTarget, MediaHandler, MediaHandlers};
 pub use name::Name;

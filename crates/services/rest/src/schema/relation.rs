@@ -39,7 +39,7 @@ pub struct Relation {
     pub updatable: bool,
     /// Rows can be deleted.
     pub deletable: bool,
-    /// The columns of the primary key in the order of the key (a view's is deduced); empty when there is none.
+    /// The columns of the primary key by name (a view's is deduced); empty when there is none.
     pub primary_key: Box<[Arc<str>]>,
     /// The columns in their order.
     pub columns: Box<[Column]>,
@@ -66,10 +66,12 @@ pub struct Column {
     pub comment: Option<Box<str>>,
     /// May hold nulls (a domain's NOT NULL counts).
     pub nullable: bool,
-    /// The type beneath all domains, without length: `integer`, `character varying`, `public.color`,
-    /// `text[]`. As `format_type` writes it with an empty search path: SQL text of the catalog.
+    /// The type beneath all domains, when that is one of `pg_catalog`, without length: `integer`, `character
+    /// varying`, `text[]`; otherwise as declared. As `format_type` writes it with an empty search path: SQL
+    /// text of the catalog.
     pub base_type: Arc<str>,
-    /// The declared type, without length: a domain's own name. Payload fields and representation casts use it.
+    /// The declared type with its length: a domain's own name, `character varying(10)`. Payload fields and
+    /// representation casts use it.
     pub nominal_type: Arc<str>,
     /// The length of `character(n)` and `character varying(n)`.
     pub max_length: Option<i32>,
