@@ -42,6 +42,11 @@ impl<'a> Transaction<'a> {
         self.connection.run(pipeline).await
     }
 
+    /// The session, for code that does not care whether a transaction is open. It must not end the transaction.
+    pub fn connection(&mut self) -> &mut Connection {
+        self.connection
+    }
+
     /// Makes it permanent.
     ///
     /// # Errors
