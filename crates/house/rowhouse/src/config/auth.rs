@@ -1,0 +1,156 @@
+//! The section `[auth]`.
+
+use super::ConfigError;
+use super::reader::Section;
+use std::time::Duration;
+
+const PASSWORD_REQUIREMENTS: [&str; 4] =
+    ["", "letters_digits", "lower_upper_letters_digits", "lower_upper_letters_digits_symbols"];
+
+/// `[auth]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthSection {
+    pub enabled: bool,
+    pub site_url: String,
+    pub additional_redirect_urls: Vec<String>,
+    pub jwt_expiry_s: u64,
+    /// The demo secret when absent.
+    pub jwt_secret: Option<String>,
+    pub enable_signup: bool,
+    pub enable_anonymous_sign_ins: bool,
+    pub enable_manual_linking: bool,
+    pub enable_refresh_token_rotation: bool,
+    pub refresh_token_reuse_interval_s: u64,
+    pub minimum_password_length: u64,
+    pub password_requirements: String,
+    pub session_timebox: Option<Duration>,
+    pub session_inactivity_timeout: Option<Duration>,
+    pub email: EmailSection,
+    pub sms: SmsSection,
+    pub rate_limit: RateLimitSection,
+}
+
+/// `[auth.email]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EmailSection {
+    pub enable_signup: bool,
+    pub enable_confirmations: bool,
+    pub double_confirm_changes: bool,
+    pub secure_password_change: bool,
+    pub max_frequency: Duration,
+    pub otp_length: u64,
+    pub otp_expiry_s: u64,
+}
+
+/// `[auth.sms]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SmsSection {
+    pub enable_signup: bool,
+    pub enable_confirmations: bool,
+    pub max_frequency: Duration,
+}
+
+/// `[auth.rate_limit]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RateLimitSection {
+    pub email_sent: u64,
+    pub sms_sent: u64,
+    pub anonymous_users: u64,
+    pub token_refresh: u64,
+    pub sign_in_sign_ups: u64,
+    pub token_verifications: u64,
+    pub web3: u64,
+}
+
+pub(super) fn read(mut section: Section<'_>) -> Result<AuthSection, ConfigError> {
+    let email = email(section.section("email")?)?;
+    let sms = sms(section.section("sms")?)?;
+    let rate_limit = rate_limit(section.section("rate_limit")?)?;
+    let (session_timebox, session_inactivity_timeout) = sessions(section.section("sessions")?)?;
+    let auth = AuthSection {
+        enabled: section.flag("enabled")?.unwrap_or(true),
+        site_url: section.text("site_url")?.unwrap_or_else(|| "http://127.0.0.1:3000".to_owned()),
+        additional_redirect_urls: section
+            .texts("additional_redirect_urls")?
+            .unwrap_or_else(|| vec!["https://127.0.0.1:3000".to_owned()]),
+        jwt_expiry_s: section.number("jwt_expiry", 1, 604_800)?.unwrap_or(3600),
+        jwt_secret: jwt_secret(&mut section)?,
+        enable_signup: section.flag("enable_signup")?.unwrap_or(true),
+        enable_anonymous_sign_ins: section.flag("enable_anonymous_sign_ins")?.unwrap_or(false),
+        enable_manual_linking: section.flag("enable_manual_linking")?.unwrap_or(false),
+        enable_refresh_token_rotation: section.flag("enable_refresh_token_rotation")?.unwrap_or(true),
+        refresh_token_reuse_interval_s: section
+            .number("refresh_token_reuse_interval", 0, 86_400)?
+            .unwrap_or(10),
+        minimum_password_length: section.number("minimum_password_length", 6, 72)?.unwrap_or(6),
+        password_requirements: section
+            .choice("password_requirements", &PASSWORD_REQUIREMENTS)?
+            .unwrap_or_default(),
+        session_timebox,
+        session_inactivity_timeout,
+        email,
+        sms,
+        rate_limit,
+    };
+    section.finish();
+    Ok(auth)
+}
+
+/// The secret must not be guessable; the CLI asks for 16 characters.
+fn jwt_secret(section: &mut Section<'_>) -> Result<Option<String>, ConfigError> {
+    let secret = section.text("jwt_secret")?.filter(|secret| !secret.is_empty());
+    match secret {
+        Some(secret) if secret.len() < 16 => Err(ConfigError::Value {
+            field: "auth.jwt_secret".to_owned(),
+            expected: "at least 16 characters".to_owned(),
+            found: format!("{} characters", secret.len()),
+        }),
+        secret => Ok(secret),
+    }
+}
+
+fn email(mut section: Section<'_>) -> Result<EmailSection, ConfigError> {
+    let email = EmailSection {
+        enable_signup: section.flag("enable_signup")?.unwrap_or(true),
+        enable_confirmations: section.flag("enable_confirmations")?.unwrap_or(false),
+        double_confirm_changes: section.flag("double_confirm_changes")?.unwrap_or(true),
+        secure_password_change: section.flag("secure_password_change")?.unwrap_or(false),
+        max_frequency: section.duration("max_frequency")?.unwrap_or(Duration::from_secs(1)),
+        otp_length: section.number("otp_length", 6, 10)?.unwrap_or(6),
+        otp_expiry_s: section.number("otp_expiry", 1, 86_400)?.unwrap_or(3600),
+    };
+    section.finish();
+    Ok(email)
+}
+
+fn sms(mut section: Section<'_>) -> Result<SmsSection, ConfigError> {
+    let sms = SmsSection {
+        enable_signup: section.flag("enable_signup")?.unwrap_or(false),
+        enable_confirmations: section.flag("enable_confirmations")?.unwrap_or(false),
+        max_frequency: section.duration("max_frequency")?.unwrap_or(Duration::from_secs(5)),
+    };
+    section.finish();
+    Ok(sms)
+}
+
+fn rate_limit(mut section: Section<'_>) -> Result<RateLimitSection, ConfigError> {
+    let mut limit =
+        |key: &str, default| section.number(key, 0, 1_000_000_000).map(|number| number.unwrap_or(default));
+    let limits = RateLimitSection {
+        email_sent: limit("email_sent", 2)?,
+        sms_sent: limit("sms_sent", 30)?,
+        anonymous_users: limit("anonymous_users", 30)?,
+        token_refresh: limit("token_refresh", 150)?,
+        sign_in_sign_ups: limit("sign_in_sign_ups", 30)?,
+        token_verifications: limit("token_verifications", 30)?,
+        web3: limit("web3", 30)?,
+    };
+    section.finish();
+    Ok(limits)
+}
+
+fn sessions(mut section: Section<'_>) -> Result<(Option<Duration>, Option<Duration>), ConfigError> {
+    let both = (section.duration("timebox")?, section.duration("inactivity_timeout")?);
+    section.finish();
+    Ok(both)
+}

@@ -1,0 +1,67 @@
+//! Keys that the official CLI knows and that configure what this version does not have, or what has no meaning
+//! here (container settings). They are ignored without a word.
+
+/// Whole tables, with all below them, and single keys.
+const KNOWN: [&str; 42] = [
+    "api.auto_expose_new_tables",
+    "api.tls",
+    "api.external_url",
+    "db.health_timeout",
+    "db.pooler",
+    "db.vault",
+    "db.network_restrictions",
+    "db.ssl_enforcement",
+    "db.settings",
+    "db.root_key",
+    "db.migrations.schema_paths",
+    "realtime",
+    "studio.enabled",
+    "studio.api_url",
+    "studio.openai_api_key",
+    "inbucket.enabled",
+    "inbucket.smtp_port",
+    "inbucket.pop3_port",
+    "inbucket.admin_email",
+    "inbucket.sender_name",
+    "mailpit.enabled",
+    "mailpit.smtp_port",
+    "mailpit.pop3_port",
+    "storage",
+    "functions",
+    "edge_runtime",
+    "analytics",
+    "experimental",
+    "remotes",
+    "auth.external",
+    "auth.hook",
+    "auth.mfa",
+    "auth.web3",
+    "auth.third_party",
+    "auth.oauth_server",
+    "auth.captcha",
+    "auth.passkey",
+    "auth.webauthn",
+    "auth.signing_keys_path",
+    "auth.external_url",
+    "auth.jwt_issuer",
+    "auth.sms.template",
+];
+/// Below `auth.email` and `auth.sms`: mail texts, servers and providers.
+const KNOWN_AUTH: [&str; 12] = [
+    "auth.email.smtp",
+    "auth.email.template",
+    "auth.email.notification",
+    "auth.sms.test_otp",
+    "auth.sms.twilio",
+    "auth.sms.twilio_verify",
+    "auth.sms.messagebird",
+    "auth.sms.textlocal",
+    "auth.sms.vonage",
+    "auth.publishable_key",
+    "auth.secret_key",
+    "auth.service_role_key",
+];
+
+pub(super) fn is_known(path: &str) -> bool {
+    KNOWN.contains(&path) || KNOWN_AUTH.contains(&path) || path == "auth.anon_key"
+}

@@ -1,0 +1,110 @@
+use super::*;
+use std::time::Duration;
+
+fn read(text: &str) -> Result<(ProjectConfig, Vec<String>), String> {
+    let environment = |name: &str| match name {
+        "SITE" => Some("https://app.test".to_owned()),
+        "PORT" => Some("7000".to_owned()),
+        _ => None,
+    };
+    parse(text, &environment).map_err(|error| error.to_string())
+}
+
+#[test]
+fn an_empty_file_means_the_clis_defaults() {
+    let (config, warnings) = read("").unwrap();
+    assert_eq!(
+        (config.api.port, config.db.port, config.studio_port, config.mail_port),
+        (54321, 54322, 54323, 54324)
+    );
+    assert_eq!(config.api.schemas, ["public", "graphql_public"]);
+    assert_eq!(config.api.max_rows, 1000);
+    assert!(config.auth.enable_signup && !config.auth.email.enable_confirmations);
+    assert_eq!(config.db.seed_paths, ["./seed.sql"]);
+    assert!(warnings.is_empty(), "{warnings:?}");
+}
+
+#[test]
+fn values_are_read_and_variables_filled_in() {
+    let (config, warnings) = read(
+        r#"
+        project_id = "demo"
+        [api]
+        port = "env(PORT)"
+        schemas = ["public", "factory_app"]
+        max_rows = 5
+        [db]
+        port = 6000
+        [db.seed]
+        sql_paths = ["./seeds/*.sql"]
+        [inbucket]
+        port = 6001
+        [auth]
+        site_url = "env(SITE)"
+        jwt_expiry = 60
+        password_requirements = "letters_digits"
+        [auth.email]
+        enable_confirmations = true
+        max_frequency = "1m"
+        [auth.sessions]
+        timebox = "24h"
+        "#,
+    )
+    .unwrap();
+    assert_eq!(config.project_id.as_deref(), Some("demo"));
+    assert_eq!(
+        (config.api.port, config.api.max_rows, config.db.port, config.mail_port),
+        (7000, 5, 6000, 6001)
+    );
+    assert_eq!(config.api.schemas, ["public", "factory_app"]);
+    assert_eq!(config.auth.site_url, "https://app.test");
+    assert_eq!(config.auth.email.max_frequency, Duration::from_secs(60));
+    assert_eq!(config.auth.session_timebox, Some(Duration::from_secs(86_400)));
+    assert!(config.auth.email.enable_confirmations);
+    assert!(warnings.is_empty(), "{warnings:?}");
+}
+
+#[test]
+fn unknown_keys_and_missing_variables_are_told() {
+    let (config, warnings) = read(
+        "colour = 1\n[api]\nporte = 1\n[auth]\nsite_url = \"env(NOWHERE)\"\n[storage]\nenabled = true\n[surprise]\nx = 1",
+    )
+    .unwrap();
+    assert_eq!(config.auth.site_url, "http://127.0.0.1:3000");
+    assert_eq!(
+        warnings,
+        [
+            "api.porte: unknown, ignored",
+            "auth.site_url: the environment has no variable NOWHERE",
+            "colour: unknown, ignored",
+            "surprise: unknown, ignored",
+        ]
+    );
+}
+
+#[test]
+fn wrong_values_name_their_field() {
+    for (text, message) in [
+        ("[api]\nport = 70000", "api.port: expected a whole number from 1 to 65535, found 70000"),
+        ("[api]\nport = \"x\"", "api.port: expected a whole number from 1 to 65535, found the text \"x\""),
+        ("[auth]\nenable_signup = 3", "auth.enable_signup: expected true or false, found 3"),
+        (
+            "[auth.email]\nmax_frequency = 5",
+            "auth.email.max_frequency: expected a duration such as \"1s\" or \"24h\", found 5",
+        ),
+        (
+            "[auth]\njwt_secret = \"short\"",
+            "auth.jwt_secret: expected at least 16 characters, found 5 characters",
+        ),
+        ("api = 1", "api: expected a table, found 1"),
+        ("[api]\nschemas = [1]", "api.schemas: expected a list of texts, found a list"),
+    ] {
+        assert_eq!(read(text).unwrap_err(), message);
+    }
+    assert!(
+        read("[auth]\npassword_requirements = \"strong\"")
+            .unwrap_err()
+            .contains("one of \"\", \"letters_digits\"")
+    );
+    assert!(read("not toml").unwrap_err().starts_with("it is not TOML"));
+}
