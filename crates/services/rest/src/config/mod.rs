@@ -1,6 +1,16 @@
 //! The settings of one project's data API: PostgREST's own, by its names and with its defaults, and the few
 //! that a pooled project needs.
 
+pub mod database;
+mod dump;
+mod file;
+mod read;
+mod server;
+mod source;
+
+pub use server::{ServerConfig, ServerSettings};
+pub use source::ConfigError;
+
 use crate::schema::{Isolation, Name};
 use std::time::Duration;
 

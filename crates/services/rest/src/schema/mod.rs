@@ -7,7 +7,9 @@
 mod decode;
 mod definition;
 mod function;
+mod handle;
 mod keys;
+mod listener;
 mod load;
 mod media;
 mod name;
@@ -15,8 +17,10 @@ mod relation;
 mod relationship;
 mod relationships;
 
-pub use load::{LoadError, load};
 pub use function::{Argument, Function, Isolation, PgType, ReturnType, Volatility};
+pub use handle::{SchemaHandle, SchemaStatus, Unavailable};
+pub use listener::SchemaListener;
+pub use load::{LoadError, load};
 pub use media::{HandlerTarget, MediaHandler, MediaHandlers};
 pub use name::Name;
 pub use relation::{Column, Relation, RelationKind};

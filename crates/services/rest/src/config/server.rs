@@ -1,0 +1,114 @@
+//! Settings of the drop-in server, which a project of the platform does not have.
+
+use super::file;
+use super::read;
+use super::source::{ConfigError, Sources};
+use super::Settings;
+use std::path::PathBuf;
+
+/// Where the drop-in server listens and which database it serves.
+#[derive(Debug, Clone)]
+pub struct ServerSettings {
+    /// `db-uri`.
+    pub db_uri: String,
+    /// `server-host`: a name or address, or `!4`, `*4`, `!6`, `*6`, `*`: all addresses.
+    pub host: String,
+    /// `server-port`.
+    pub port: u16,
+    /// `server-reuseport`.
+    pub reuse_port: bool,
+    /// `server-unix-socket`, instead of host and port.
+    pub unix_socket: Option<PathBuf>,
+    /// `server-unix-socket-mode`.
+    pub unix_socket_mode: u32,
+    /// `admin-server-host`.
+    pub admin_host: String,
+    /// `admin-server-port`: without it there is no admin server.
+    pub admin_port: Option<u16>,
+    /// `admin-server-unix-socket`.
+    pub admin_unix_socket: Option<PathBuf>,
+    /// `admin-server-unix-socket-mode`.
+    pub admin_unix_socket_mode: u32,
+}
+
+/// The drop-in server's whole configuration, with the sources to read it from again.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// The API's settings.
+    pub settings: Settings,
+    /// The server's settings.
+    pub server: ServerSettings,
+    path: Option<PathBuf>,
+    env: Vec<(String, String)>,
+    sources: Sources,
+}
+
+impl ServerConfig {
+    /// Reads a configuration file, if any, and the environment.
+    ///
+    /// # Errors
+    /// The file cannot be read, is not of the format, or has a setting that is not valid.
+    pub async fn load(
+        path: Option<PathBuf>,
+        env: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let env: Vec<(String, String)> = env.into_iter().collect();
+        let values = match &path {
+            Some(path) => {
+                let text = read_file(path).await?;
+                let variable =
+                    |name: &str| env.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+                file::parse(&text, &variable).map_err(|error| ConfigError(error.to_string()))?
+            }
+            None => Default::default(),
+        };
+        let sources = Sources::new(values, env.clone());
+        let settings = read::settings(&sources, secret(&sources).await?)?;
+        let server = read::server(&sources, uri(&sources).await?)?;
+        Ok(ServerConfig { settings, server, path, env, sources })
+    }
+
+    /// Reads file and environment again. The database's address stays as it is.
+    ///
+    /// # Errors
+    /// As [`ServerConfig::load`].
+    pub async fn reload(&self) -> Result<Self, ConfigError> {
+        let mut new = Self::load(self.path.clone(), self.env.clone()).await?;
+        new.server.db_uri.clone_from(&self.server.db_uri);
+        Ok(new)
+    }
+
+    /// The same with the settings that the database keeps.
+    ///
+    /// # Errors
+    /// One of them is not valid.
+    pub async fn with_database(
+        mut self,
+        settings: Vec<(String, String)>,
+        roles: Vec<super::RoleSettings>,
+    ) -> Result<Self, ConfigError> {
+        self.sources.database = settings.into_iter().collect();
+        self.settings = read::settings(&self.sources, secret(&self.sources).await?)?;
+        self.settings.role_settings = roles;
+        Ok(self)
+    }
+}
+
+async fn read_file(path: &std::path::Path) -> Result<String, ConfigError> {
+    tokio::fs::read_to_string(path).await.map_err(|error| ConfigError(format!("{}: {error}", path.display())))
+}
+
+async fn secret(sources: &Sources) -> Result<Option<String>, ConfigError> {
+    let Some(text) = sources.text("jwt-secret") else { return Ok(None) };
+    let Some(path) = text.strip_prefix('@') else { return Ok(Some(text)) };
+    let text = read_file(path.as_ref()).await?;
+    Ok(Some(text.strip_suffix('\n').unwrap_or(&text).to_owned()))
+}
+
+async fn uri(sources: &Sources) -> Result<String, ConfigError> {
+    let text = sources.text("db-uri").unwrap_or_else(|| "postgresql://".into());
+    match text.strip_prefix('@') {
+        Some(path) => Ok(read_file(path.as_ref()).await?.trim().to_owned()),
+        None => Ok(text),
+    }
+}
