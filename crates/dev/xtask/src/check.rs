@@ -58,7 +58,10 @@ fn end_to_end(summary: &mut Summary) -> Result<()> {
     let npm = ["ci", "--no-audit", "--no-fund", "--loglevel=error"];
     summary.step("npm ci", run(Command::new("npm").args(npm).current_dir(&folder)));
     let binary = target_dir().join("debug").join("rowhouse");
-    summary.tests("e2e", Command::new("npm").args(["test", "--silent"]).env("ROWHOUSE_BIN", binary).current_dir(&folder))
+    summary.tests(
+        "e2e",
+        Command::new("npm").args(["test", "--silent"]).env("ROWHOUSE_BIN", binary).current_dir(&folder),
+    )
 }
 
 fn heading(name: &str) {

@@ -64,7 +64,8 @@ fn spec_dir(given: &Path) -> Result<PathBuf> {
 fn load_fixtures(runners: &Path, spec: &Path, cluster: &Cluster) -> Result<()> {
     let url = cluster.url("postgres", "postgres");
     let script = runners.join("load_postgrest_fixtures.sh");
-    let text = output(Command::new("bash").arg(script).arg(spec.join("fixtures")).args([&url, AUTHENTICATOR]))?;
+    let text =
+        output(Command::new("bash").arg(script).arg(spec.join("fixtures")).args([&url, AUTHENTICATOR]))?;
     print!("{text}");
     psql(&url, "select 1").map(drop)
 }

@@ -19,8 +19,12 @@ pub struct Cluster {
 /// The folder with `postgres` and `initdb`: the newest of the usual places, else from PATH.
 pub fn bin_dir() -> Result<PathBuf> {
     let usual = (15..=18).rev().flat_map(|version| {
-        ["/usr/lib/postgresql/{}/bin", "/opt/homebrew/opt/postgresql@{}/bin", "/usr/local/opt/postgresql@{}/bin"]
-            .map(|place| PathBuf::from(place.replace("{}", &version.to_string())))
+        [
+            "/usr/lib/postgresql/{}/bin",
+            "/opt/homebrew/opt/postgresql@{}/bin",
+            "/usr/local/opt/postgresql@{}/bin",
+        ]
+        .map(|place| PathBuf::from(place.replace("{}", &version.to_string())))
     });
     let path = std::env::var_os("PATH").unwrap_or_default();
     usual
@@ -69,7 +73,8 @@ impl Cluster {
         let mut server = Background::start(&mut command, &dir.join("postgres.log"))?;
         let ready = bin.join("pg_isready");
         server.wait_until("PostgreSQL", || {
-            let answer = Command::new(&ready).args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()]).status();
+            let answer =
+                Command::new(&ready).args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()]).status();
             matches!(answer, Ok(status) if status.success())
         })?;
         Ok(Self { _server: server, port })
@@ -84,9 +89,8 @@ impl Cluster {
 pub fn psql(url: &str, sql: &str) -> Result<String> {
     let psql = bin_dir()?.join("psql");
     let psql = if psql.is_file() { psql } else { PathBuf::from("psql") };
-    let out = output(
-        Command::new(psql).args(["-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", sql]),
-    );
+    let out =
+        output(Command::new(psql).args(["-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", sql]));
     match out {
         Ok(text) => Ok(text.trim_end().to_owned()),
         Err(error) => bail!("psql: {error}"),

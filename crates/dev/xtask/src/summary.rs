@@ -28,10 +28,8 @@ impl Summary {
     /// Runs a test command, shows its output as it comes and counts its results. A command that fails
     /// without naming a failed test (it did not compile, it crashed) counts as one failure.
     pub fn tests(&mut self, name: &str, command: &mut Command) -> Result<()> {
-        let mut child = command
-            .stdout(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("cannot run {command:?}"))?;
+        let mut child =
+            command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot run {command:?}"))?;
         let failed_before = self.failed;
         if let Some(stdout) = child.stdout.take() {
             for line in BufReader::new(stdout).lines() {

@@ -1,4 +1,13 @@
-//! Measurements against the release binary.
+//! Measurements against the release binary. Each prints absolute figures; those of a machine that does other
+//! work at the same time are worth little, so a comparison is always made within one run.
+
+mod capture;
+mod cpu;
+mod density;
+mod http;
+mod load;
+mod stack;
+mod throughput;
 
 use anyhow::{Result, bail};
 
@@ -6,6 +15,8 @@ use crate::args::Args;
 
 pub fn command(args: &mut Args) -> Result<()> {
     match args.next_word().as_deref() {
-        other => bail!("unknown measurement {other:?}"),
+        None => throughput::command(args),
+        Some("density") => density::command(args),
+        Some(other) => bail!("unknown measurement {other:?}: there are `bench` and `bench density`"),
     }
 }

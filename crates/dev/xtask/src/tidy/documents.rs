@@ -27,7 +27,8 @@ pub fn check(files: &[String], sources: &[Source]) -> Result<Vec<Finding>> {
         let Ok(text) = std::fs::read_to_string(root().join(path)) else { continue };
         for (number, line) in text.lines().enumerate() {
             for unwanted in UNWANTED.iter().filter(|unwanted| line.contains(**unwanted)) {
-                let message = format!("names {unwanted}: no registry hosts or machine paths in tracked files");
+                let message =
+                    format!("names {unwanted}: no registry hosts or machine paths in tracked files");
                 findings.push(Finding::new(format!("{path}:{}", number + 1), message));
             }
         }
@@ -70,7 +71,11 @@ fn targets(text: &str) -> impl Iterator<Item = &str> {
 fn anchors(text: &str) -> impl Iterator<Item = String> {
     text.lines().filter(|line| line.starts_with('#')).map(|line| {
         let title = line.trim_start_matches('#').trim().to_lowercase();
-        title.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c)).collect::<String>().replace(' ', "-")
+        title
+            .chars()
+            .filter(|c| c.is_alphanumeric() || " -_".contains(*c))
+            .collect::<String>()
+            .replace(' ', "-")
     })
 }
 

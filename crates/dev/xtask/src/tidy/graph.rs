@@ -41,8 +41,12 @@ pub fn check() -> Result<Vec<Finding>> {
         check_reserved(member, &mut findings);
         check_floors(member, &members, &mut findings);
         if member.floor == "ground" {
-            for banned in reachable(&tree, &member.id).iter().filter(|n| NOT_ON_GROUND.contains(&n.as_str())) {
-                findings.push(Finding::new(&member.name, format!("the ground floor is pure: {banned} is in its tree")));
+            for banned in reachable(&tree, &member.id).iter().filter(|n| NOT_ON_GROUND.contains(&n.as_str()))
+            {
+                findings.push(Finding::new(
+                    &member.name,
+                    format!("the ground floor is pure: {banned} is in its tree"),
+                ));
             }
         }
     }
@@ -54,7 +58,8 @@ fn check_reserved(member: &Member, findings: &mut Vec<Finding>) {
         let tests_may = reserved == "anyhow";
         let named = member.direct.contains(reserved) || (member.development.contains(reserved) && !tests_may);
         if named && !owners.contains(&member.name.as_str()) {
-            findings.push(Finding::new(&member.name, format!("only {} may name {reserved}", owners.join(", "))));
+            findings
+                .push(Finding::new(&member.name, format!("only {} may name {reserved}", owners.join(", "))));
         }
     }
 }

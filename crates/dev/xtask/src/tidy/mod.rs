@@ -73,8 +73,11 @@ fn collect(verbose: bool) -> Result<Vec<Finding>> {
 fn tracked_files() -> Result<Vec<String>> {
     let list = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
     let text = output(Command::new("git").args(list).current_dir(root()))?;
-    let mut files: Vec<String> =
-        text.split('\0').filter(|path| !path.is_empty() && root().join(path).is_file()).map(str::to_owned).collect();
+    let mut files: Vec<String> = text
+        .split('\0')
+        .filter(|path| !path.is_empty() && root().join(path).is_file())
+        .map(str::to_owned)
+        .collect();
     files.sort();
     files.dedup();
     Ok(files)

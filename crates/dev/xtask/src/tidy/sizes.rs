@@ -28,7 +28,12 @@ pub fn check(source: &Source, exceptions: &mut Exceptions, verbose: bool) -> Vec
                 format!("fn {} has {} lines, the limit is {FUNCTION_FAIL}", function.name, function.lines);
             findings.push(Finding::new(source.place(function.offset), message));
         } else if function.lines > FUNCTION_WARN && verbose {
-            println!("warning: {}: fn {} has {} lines", source.place(function.offset), function.name, function.lines);
+            println!(
+                "warning: {}: fn {} has {} lines",
+                source.place(function.offset),
+                function.name,
+                function.lines
+            );
         }
     }
     findings

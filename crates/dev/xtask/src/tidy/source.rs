@@ -26,7 +26,8 @@ impl Source {
 
     pub fn parse(path: &str, text: String) -> Self {
         let (code, strings) = blank(&text);
-        let tests = if is_test_file(path) { std::iter::once(0..text.len()).collect() } else { test_items(&code) };
+        let tests =
+            if is_test_file(path) { std::iter::once(0..text.len()).collect() } else { test_items(&code) };
         Self { path: path.to_owned(), text, code, strings, tests }
     }
 
@@ -225,11 +226,12 @@ fn char_end(bytes: &[u8], start: usize) -> Option<usize> {
         return Some(start + 3 + close + 1);
     }
     // One character of one to four bytes, then the quote.
-    (2..=5).find(|n| {
-        let one = std::str::from_utf8(bytes.get(start + 1..start + n).unwrap_or_default());
-        bytes.get(start + n) == Some(&b'\'') && one.is_ok_and(|c| c.chars().count() == 1)
-    })
-    .map(|n| start + n + 1)
+    (2..=5)
+        .find(|n| {
+            let one = std::str::from_utf8(bytes.get(start + 1..start + n).unwrap_or_default());
+            bytes.get(start + n) == Some(&b'\'') && one.is_ok_and(|c| c.chars().count() == 1)
+        })
+        .map(|n| start + n + 1)
 }
 
 #[cfg(test)]

@@ -1,0 +1,198 @@
+//! What one request made PostgreSQL execute, read from the server's log, as a pgbench script.
+
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use super::stack::Server;
+
+/// A statement with the values of its parameters (`None` is null).
+#[derive(Debug, PartialEq)]
+pub struct Statement {
+    pub sql: String,
+    pub parameters: Vec<Option<String>>,
+}
+
+/// Runs `request` while the server logs every statement; the statements of the session that touched `table`.
+pub fn statements(server: &Server, table: &str, request: impl Fn() -> Result<()>) -> Result<Vec<Statement>> {
+    let log = server.log()?;
+    server.psql("alter system set log_min_duration_statement = 0")?;
+    server.psql("select pg_reload_conf()")?;
+    // Sessions take the setting up before their next statement; the first request may still be too early.
+    let mut found = Vec::new();
+    for _ in 0..20 {
+        let from = log.metadata()?.len();
+        request()?;
+        let text = read_from(&log, from)?;
+        found = of_session(&text, table);
+        if !found.is_empty() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    server.psql("alter system reset log_min_duration_statement")?;
+    server.psql("select pg_reload_conf()")?;
+    if found.is_empty() {
+        anyhow::bail!("the log {} does not show the statements of the request", log.display());
+    }
+    Ok(found)
+}
+
+fn read_from(log: &Path, from: u64) -> Result<String> {
+    let mut file = std::fs::File::open(log)?;
+    file.seek(SeekFrom::Start(from))?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Log entries: a line and the lines after it that begin with a tab.
+fn entries(text: &str) -> Vec<String> {
+    let mut entries: Vec<String> = Vec::new();
+    for line in text.lines() {
+        match (line.strip_prefix('\t'), entries.last_mut()) {
+            (Some(more), Some(entry)) => {
+                entry.push('\n');
+                entry.push_str(more);
+            }
+            _ => entries.push(line.to_owned()),
+        }
+    }
+    entries
+}
+
+fn of_session(text: &str, table: &str) -> Vec<Statement> {
+    let mut sessions: Vec<(String, Vec<Statement>)> = Vec::new();
+    for entry in entries(text) {
+        let Some((prefix, rest)) = entry.split_once("LOG:").or_else(|| entry.split_once("DETAIL:")) else {
+            continue;
+        };
+        let session =
+            prefix.split('[').nth(1).and_then(|p| p.split(']').next()).unwrap_or_default().to_owned();
+        let at = match sessions.iter().position(|(name, _)| *name == session) {
+            Some(at) => at,
+            None => {
+                sessions.push((session, Vec::new()));
+                sessions.len() - 1
+            }
+        };
+        if let Some(sql) = executed(rest) {
+            sessions[at].1.push(Statement { sql, parameters: Vec::new() });
+        } else if let (Some(parameters), Some(last)) = (parameters(rest), sessions[at].1.last_mut()) {
+            last.parameters = parameters;
+        }
+    }
+    let touched = sessions.into_iter().find(|(_, list)| list.iter().any(|s| s.sql.contains(table)));
+    touched.map(|(_, list)| list).unwrap_or_default()
+}
+
+/// The text of `duration: 0.1 ms  execute name: text`; parse and bind have entries of their own.
+fn executed(entry: &str) -> Option<String> {
+    let (duration, rest) = entry.split_once(" ms  ")?;
+    let text = rest.strip_prefix("execute ")?.split_once(": ")?.1;
+    duration.trim_start().starts_with("duration:").then(|| text.trim().trim_end_matches(';').to_owned())
+}
+
+/// `parameters: $1 = 'a', $2 = NULL`
+fn parameters(entry: &str) -> Option<Vec<Option<String>>> {
+    let rest = entry.trim_start();
+    let mut rest = rest.strip_prefix("parameters: ").or_else(|| rest.strip_prefix("Parameters: "))?;
+    let mut values = Vec::new();
+    while let Some((_, value)) = rest.split_once(" = ") {
+        if let Some(after) = value.strip_prefix("NULL") {
+            values.push(None);
+            rest = after;
+            continue;
+        }
+        let mut text = String::new();
+        let mut chars = value.strip_prefix('\'')?.char_indices().peekable();
+        let mut end = value.len();
+        while let Some((at, c)) = chars.next() {
+            match (c, chars.peek()) {
+                ('\'', Some((_, '\''))) => {
+                    text.push('\'');
+                    chars.next();
+                }
+                ('\'', _) => {
+                    end = at + 2;
+                    break;
+                }
+                (c, _) => text.push(c),
+            }
+        }
+        values.push(Some(text));
+        rest = value.get(end..).unwrap_or_default();
+    }
+    Some(values)
+}
+
+/// A pgbench script of one transaction, and the values of its variables for `-D`.
+pub fn script(statements: &[Statement], pipelined: bool) -> Result<(String, Vec<(String, String)>)> {
+    let mut text = String::new();
+    let mut variables = Vec::new();
+    let own_transaction =
+        statements.first().context("no statements")?.sql.to_ascii_lowercase().starts_with("begin");
+    if pipelined {
+        text.push_str("\\startpipeline\n");
+    }
+    if !own_transaction {
+        text.push_str("begin;\n");
+    }
+    for (n, statement) in statements.iter().enumerate() {
+        let mut sql = statement.sql.clone();
+        for (m, value) in statement.parameters.iter().enumerate().rev() {
+            let name = format!("v{n}_{m}");
+            match value {
+                Some(value) => {
+                    sql = sql.replace(&format!("${}", m + 1), &format!(":{name}"));
+                    variables.push((name, value.clone()));
+                }
+                None => sql = sql.replace(&format!("${}", m + 1), "null"),
+            }
+        }
+        text.push_str(&sql);
+        text.push_str(";\n");
+    }
+    if !own_transaction {
+        text.push_str("commit;\n");
+    }
+    if pipelined {
+        text.push_str("\\endpipeline\n");
+    }
+    Ok((text, variables))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOG: &str = "\
+2026-01-01 00:00:00 UTC [7] LOG:  duration: 0.010 ms  parse s1: select set_config($1, $2, true)
+2026-01-01 00:00:00 UTC [7] LOG:  duration: 0.010 ms  execute s1: select set_config($1, $2, true)
+2026-01-01 00:00:00 UTC [7] DETAIL:  parameters: $1 = 'role', $2 = 'it''s, $3 = x'
+2026-01-01 00:00:00 UTC [8] LOG:  duration: 0.010 ms  execute s1: select 1
+2026-01-01 00:00:00 UTC [7] LOG:  duration: 0.010 ms  execute s2: select *
+\tfrom items where id = $1
+2026-01-01 00:00:00 UTC [7] DETAIL:  Parameters: $1 = NULL
+";
+
+    #[test]
+    fn the_session_of_the_table_is_read() {
+        let found = of_session(LOG, "items");
+        assert_eq!(found.len(), 2);
+        assert_eq!(found[0].parameters, [Some("role".to_owned()), Some("it's, $3 = x".to_owned())]);
+        assert_eq!(
+            found[1],
+            Statement { sql: "select *\nfrom items where id = $1".into(), parameters: vec![None] }
+        );
+    }
+
+    #[test]
+    fn a_script_has_variables() {
+        let (text, variables) = script(&of_session(LOG, "items"), true).unwrap();
+        assert!(text.starts_with("\\startpipeline\nbegin;\nselect set_config(:v0_0, :v0_1, true);\n"));
+        assert!(text.contains("where id = null;\ncommit;\n\\endpipeline"));
+        assert_eq!(variables.len(), 2);
+    }
+}
