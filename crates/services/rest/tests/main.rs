@@ -1,0 +1,3 @@
+//! The data API against real PostgreSQL.
+
+mod schema;
