@@ -60,7 +60,7 @@ impl Source {
         self.code.match_indices(needle).map(|(at, _)| at).filter(move |&at| {
             let before = at.checked_sub(1).and_then(|i| code.get(i)).is_some_and(|b| is_word(*b));
             let after = code.get(at + needle.len()).is_some_and(|b| is_word(*b));
-            !(is_word(first) && before) && !(is_word(last) && after)
+            !(is_word(first) && before || is_word(last) && after)
         })
     }
 
