@@ -1,0 +1,35 @@
+//! What can be asked of a platform.
+
+use model::Tenancy;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// One operation with its arguments.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Operation {
+    /// What runs here, under which addresses.
+    Status,
+    /// Empty the database of the local project and fill it again.
+    ResetDatabase,
+    CreateProject {
+        name: String,
+        tenancy: Tenancy,
+    },
+    ListProjects,
+    /// `project` is a ref or a slug, here and below.
+    ShowProject {
+        project: String,
+    },
+    DeleteProject {
+        project: String,
+    },
+    ProjectKeys {
+        project: String,
+    },
+    ApplyEntities {
+        project: String,
+        model: Value,
+        allow_destructive: bool,
+    },
+}

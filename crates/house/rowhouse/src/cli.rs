@@ -1,0 +1,314 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Where a platform keeps its data unless told otherwise.
+pub const DEFAULT_DATA: &str = "/var/lib/rowhouse";
+/// Where `start` keeps its data, in the working directory.
+pub const LOCAL_DATA: &str = ".rowhouse";
+
+/// Complete app backends, compatible with Supabase, in one process.
+#[derive(Debug, Parser)]
+#[command(name = "rowhouse", version, propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+    /// Which log lines to write to standard error, e.g. `warn`, `info`, `info,access=off`, `rest=debug`
+    #[arg(long, global = true, env = "ROWHOUSE_LOG", value_name = "FILTER")]
+    pub log: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the local stack of a folder: one project with the well-known local keys
+    Start(StartArgs),
+    /// Stop the running `start` or `serve` of a folder
+    Stop(PlaceArgs),
+    /// Show addresses and keys of the running `start` of a folder
+    Status(StatusArgs),
+    /// Work on the local database
+    #[command(subcommand)]
+    Db(DbCommand),
+    /// Run the platform: many projects, pooled and dedicated
+    Serve(ServeArgs),
+    /// Create, list and delete projects of a platform
+    #[command(subcommand)]
+    Projects(ProjectsCommand),
+    /// Tables of pooled projects, from a JSON model
+    #[command(subcommand)]
+    Entities(EntitiesCommand),
+    /// Serve the data API alone, in place of PostgREST, with its configuration file and PGRST_* variables
+    Rest(RestArgs),
+    /// Look for what is wrong with this machine, and say how to mend it
+    Doctor(DoctorArgs),
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For reading
+    #[value(alias = "pretty")]
+    Table,
+    /// One JSON document
+    Json,
+    /// Lines NAME="value"
+    Env,
+}
+
+#[derive(Debug, Args)]
+pub struct StartArgs {
+    /// The folder of the app, with `supabase/config.toml`, `supabase/migrations` and `supabase/seed.sql` if it has them
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub workdir: PathBuf,
+    /// The port of the HTTP API [default: `[api] port` of config.toml, or 54321]
+    #[arg(long, value_name = "PORT")]
+    pub api_port: Option<u16>,
+    /// The port for PostgreSQL clients [default: `[db] port` of config.toml, or 54322]
+    #[arg(long, value_name = "PORT")]
+    pub db_port: Option<u16>,
+    /// The address to listen on
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub host: std::net::IpAddr,
+    /// How to print addresses and keys once everything is ready
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+    /// Return once everything is ready, and leave it running
+    #[arg(long)]
+    pub detach: bool,
+    #[command(flatten)]
+    pub postgres: PostgresArgs,
+}
+
+/// Which PostgreSQL to use.
+#[derive(Debug, Args, Clone)]
+pub struct PostgresArgs {
+    /// The directory of PostgreSQL's programs [default: looked for in PATH and the usual places]
+    #[arg(long, value_name = "DIR", env = "ROWHOUSE_PG_BIN")]
+    pub pg_bin: Option<PathBuf>,
+    /// Use this server, as a superuser, instead of running one
+    #[arg(long, value_name = "URL", env = "ROWHOUSE_DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+}
+
+/// Which running program is meant.
+#[derive(Debug, Args, Clone)]
+pub struct PlaceArgs {
+    /// The folder given to `start`
+    #[arg(long, value_name = "DIR", default_value = ".", conflicts_with = "data")]
+    pub workdir: PathBuf,
+    /// The data directory given to `serve`
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
+impl PlaceArgs {
+    pub fn data_dir(&self) -> PathBuf {
+        self.data.clone().unwrap_or_else(|| self.workdir.join(LOCAL_DATA))
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    pub place: PlaceArgs,
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DbCommand {
+    /// Empty the local database, then apply all migrations and the seed
+    Reset(ResetArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct ResetArgs {
+    /// The folder given to `start`
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub workdir: PathBuf,
+    #[command(flatten)]
+    pub postgres: PostgresArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// The directory that holds everything
+    #[arg(long, value_name = "DIR", env = "ROWHOUSE_DATA", default_value = DEFAULT_DATA)]
+    pub data: PathBuf,
+    /// The address of the HTTP API, with its port
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8000", env = "ROWHOUSE_LISTEN")]
+    pub listen: SocketAddr,
+    /// The port of the HTTP API, on the address of --listen
+    #[arg(long, value_name = "PORT")]
+    pub api_port: Option<u16>,
+    /// The ports for PostgreSQL clients, on the address of --listen
+    #[arg(long, value_name = "PORT", default_values_t = [5432, 6543], value_delimiter = ',')]
+    pub db_port: Vec<u16>,
+    /// The domain below which `<ref>.` names a project; may be given several times
+    #[arg(long, value_name = "DOMAIN", value_delimiter = ',', env = "ROWHOUSE_BASE_DOMAIN")]
+    pub base_domain: Vec<String>,
+    /// The address under which clients reach this server [default: http:// and the address listened on]
+    #[arg(long, value_name = "URL", env = "ROWHOUSE_PUBLIC_URL")]
+    pub public_url: Option<String>,
+    /// Believe the X-Forwarded-For of the proxy in front
+    #[arg(long)]
+    pub trust_forwarded: bool,
+    /// How many pooled projects a new shard takes
+    #[arg(long, value_name = "NUMBER", default_value_t = 10_000)]
+    pub shard_capacity: u32,
+    /// Put servers of dedicated projects to sleep after this many idle seconds; 0: never
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    pub idle_sleep: u64,
+    #[command(flatten)]
+    pub postgres: PostgresArgs,
+}
+
+/// Where the platform is, for commands that work whether or not it runs.
+#[derive(Debug, Args, Clone)]
+pub struct PlatformArgs {
+    /// The data directory of the platform [default: ./.rowhouse if it exists, or /var/lib/rowhouse]
+    #[arg(long, value_name = "DIR", env = "ROWHOUSE_DATA")]
+    pub data: Option<PathBuf>,
+    #[command(flatten)]
+    pub postgres: PostgresArgs,
+}
+
+impl PlatformArgs {
+    pub fn data_dir(&self) -> PathBuf {
+        let local = || Some(PathBuf::from(LOCAL_DATA)).filter(|dir| dir.is_dir());
+        self.data.clone().or_else(local).unwrap_or_else(|| PathBuf::from(DEFAULT_DATA))
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ProjectsCommand {
+    /// Create a project
+    Create {
+        /// Its name
+        name: String,
+        /// A schema in a shared database, or a PostgreSQL server of its own
+        #[arg(long, default_value = "pooled", value_name = "pooled|dedicated")]
+        tenancy: model::Tenancy,
+        #[arg(short, long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+        #[command(flatten)]
+        platform: PlatformArgs,
+    },
+    /// List all projects
+    List {
+        #[arg(short, long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+        #[command(flatten)]
+        platform: PlatformArgs,
+    },
+    /// Show one project
+    Show(ProjectArgs),
+    /// Delete a project with all its data
+    Delete {
+        /// Its ref or slug
+        project: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        platform: PlatformArgs,
+    },
+    /// Show the keys of a project
+    Keys(ProjectArgs),
+    /// Print what a front end needs in its `.env` file
+    Env {
+        /// Its ref or slug
+        project: String,
+        /// The names of the variables: those of Vite, of Next.js, or plain ones
+        #[arg(long, value_enum, default_value_t = EnvFormat::Plain)]
+        format: EnvFormat,
+        /// Write to this file instead of standard output
+        #[arg(long, value_name = "FILE")]
+        write: Option<PathBuf>,
+        #[command(flatten)]
+        platform: PlatformArgs,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct ProjectArgs {
+    /// Its ref or slug
+    pub project: String,
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+    #[command(flatten)]
+    pub platform: PlatformArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EnvFormat {
+    Vite,
+    Next,
+    Plain,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum EntitiesCommand {
+    /// Bring the tables of a pooled project to a model
+    Apply {
+        /// The model, JSON; `-` reads standard input
+        file: PathBuf,
+        /// The project's ref or slug
+        #[arg(long, value_name = "REF")]
+        project: String,
+        /// Also do what loses data: drop tables and columns, narrow types
+        #[arg(long)]
+        allow_destructive: bool,
+        #[arg(short, long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+        #[command(flatten)]
+        platform: PlatformArgs,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct RestArgs {
+    /// PostgREST's configuration file; PGRST_* variables win over it
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    #[command(flatten)]
+    pub place: PlaceArgs,
+    #[command(flatten)]
+    pub postgres: PostgresArgs,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn usual_lines_parse() {
+        for line in [
+            "start",
+            "start --workdir x --api-port 1 --db-port 2 -o json --detach",
+            "start --output pretty",
+            "serve --data d --api-port 1 --db-port 2 --db-port 3 --base-domain a.test,b.test",
+            "projects create name --tenancy dedicated -o json --data d",
+            "projects env ref --format vite --write .env",
+            "entities apply f.json --project ref --allow-destructive",
+            "db reset --workdir x",
+            "status -o env",
+            "rest config.conf",
+        ] {
+            let parsed = Cli::try_parse_from(std::iter::once("rowhouse").chain(line.split(' ')));
+            assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
+        }
+        assert!(Cli::try_parse_from(["rowhouse", "projects", "create", "n", "--tenancy", "shared"]).is_err());
+    }
+}
