@@ -77,6 +77,13 @@ apt_postgres() {
   die "this release offers no PostgreSQL $pg_oldest-$pg_newest: add the PGDG apt repository, then run this again"
 }
 
+# Newer releases have rustup itself; elsewhere check_rust fetches it.
+apt_rust() {
+  apt_refresh
+  packages+=(ca-certificates)
+  if apt-cache show rustup >/dev/null 2>&1; then packages+=(rustup); else want curl curl; fi
+}
+
 apt_refresh() {
   [ "${apt_fresh:-no}" = yes ] && return 0
   as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq
@@ -94,7 +101,7 @@ collect_apt() {
       build)
         have cc || packages+=(gcc libc6-dev)
         want mold mold
-        if ! have cargo && [ ! -x "$HOME/.cargo/bin/cargo" ]; then want curl curl; packages+=(ca-certificates); fi ;;
+        if ! have cargo && [ ! -x "$HOME/.cargo/bin/cargo" ]; then apt_rust; fi ;;
       run) if ! find_postgres >/dev/null; then apt_refresh; apt_postgres; fi ;;
       e2e)
         if ! have node; then packages+=(nodejs npm); else want npm npm; fi ;;
