@@ -73,6 +73,8 @@ pub struct Settings {
     pub openapi_security_active: bool,
     /// `openapi-server-proxy-uri`.
     pub openapi_server_proxy_uri: Option<String>,
+    /// The host and port that the OpenAPI description shows without it: `server-host` and `server-port`.
+    pub openapi_host: Option<String>,
     /// `server-cors-allowed-origins`: empty allows every origin.
     pub server_cors_allowed_origins: Vec<String>,
     /// `server-trace-header`: a request header that is echoed.
@@ -193,6 +195,7 @@ impl Default for Settings {
             openapi_mode: OpenApiMode::default(),
             openapi_security_active: false,
             openapi_server_proxy_uri: None,
+            openapi_host: None,
             server_cors_allowed_origins: Vec::new(),
             server_trace_header: None,
             server_timing_enabled: false,

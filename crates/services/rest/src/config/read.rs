@@ -69,6 +69,7 @@ pub fn settings(sources: &Sources, secret: Option<String>) -> Result<Settings> {
         openapi_mode: openapi_mode(sources)?,
         openapi_security_active: sources.flag("openapi-security-active").unwrap_or(default.openapi_security_active),
         openapi_server_proxy_uri: proxy_uri(sources)?,
+        openapi_host: Some(shown_host(sources)),
         server_cors_allowed_origins: sources.list("server-cors-allowed-origins").unwrap_or_default(),
         server_trace_header: sources
             .text("server-trace-header")
@@ -169,6 +170,13 @@ fn proxy_uri(sources: &Sources) -> Result<Option<String>> {
         matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
     });
     if valid { Ok(Some(text)) } else { fail("Malformed proxy uri, a correct example: https://example.com:8443/basePath") }
+}
+
+/// All addresses are shown as the reference shows them.
+fn shown_host(sources: &Sources) -> String {
+    let host = sources.text("server-host").unwrap_or_else(|| "!4".into());
+    let host = if matches!(host.as_str(), "*" | "*4" | "!4" | "*6" | "!6") { "0.0.0.0" } else { &host };
+    format!("{host}:{}", sources.number::<u16>("server-port").unwrap_or(3000))
 }
 
 /// An audience with a colon must be a URI.

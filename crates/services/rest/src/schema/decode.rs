@@ -251,6 +251,7 @@ type FunctionRow = (
     Volatility,
     bool,                // variadic
     Option<Vec<String>>, // SET clauses
+    u32,                 // oid
 );
 
 /// The types that a function's only argument may have to be unnamed.
@@ -259,7 +260,7 @@ const UNNAMED_TYPES: [&str; 5] = ["bytea", "json", "jsonb", "text", "xml"];
 fn functions(rows: &Rows, wanted: &Wanted, names: &mut Interner) -> Result<Vec<Function>, LoadError> {
     let mut found = Vec::with_capacity(rows.len());
     for row in rows.iter() {
-        let (schema, name, comment, arguments, of_schema, of_name, set, composite, domain, volatility, variadic, config): FunctionRow =
+        let (schema, name, comment, arguments, of_schema, of_name, set, composite, domain, volatility, variadic, config, oid): FunctionRow =
             document(row)?;
         let unnamed = arguments.iter().filter(|argument| argument.0.is_empty()).count();
         let callable = match arguments.as_slice() {
@@ -275,6 +276,7 @@ fn functions(rows: &Rows, wanted: &Wanted, names: &mut Interner) -> Result<Vec<F
         let config = config.unwrap_or_default();
         let clauses = || config.iter().filter_map(|clause| clause.split_once('='));
         found.push(Function {
+            oid,
             name: names.name(&schema, &name),
             comment: comment.map(Into::into),
             arguments: arguments.into_iter().map(argument).collect(),

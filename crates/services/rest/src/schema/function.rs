@@ -6,6 +6,8 @@ use serde::Deserialize;
 /// A function (not a procedure, aggregate or trigger) of an exposed schema.
 #[derive(Debug)]
 pub struct Function {
+    /// Its number in the catalog; tells overloads apart.
+    pub oid: u32,
     /// Schema and name.
     pub name: Name,
     /// `COMMENT ON`.

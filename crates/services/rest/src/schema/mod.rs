@@ -6,6 +6,7 @@
 
 mod decode;
 mod definition;
+mod dump;
 mod function;
 mod handle;
 mod keys;

@@ -22,7 +22,8 @@ select json_build_array(
     declared.typtype = 'd',
     p.provolatile,
     p.provariadic <> 0,
-    p.proconfig
+    p.proconfig,
+    p.oid::bigint
 )
 from pg_namespace n
 join pg_depend d

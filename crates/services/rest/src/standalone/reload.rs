@@ -1,0 +1,114 @@
+//! Keeps configuration and schema cache current: at the start, by signal, by notification.
+
+use super::Server;
+use crate::config::{ServerConfig, Settings, database};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// The first and the longest wait before the database is asked again for its settings.
+const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(32));
+
+/// SIGUSR1 reloads the schema cache, SIGUSR2 the configuration.
+pub(super) struct Signals {
+    schema: Signal,
+    config: Signal,
+}
+
+impl Signals {
+    pub(super) fn new() -> std::io::Result<Self> {
+        Ok(Signals { schema: signal(SignalKind::user_defined1())?, config: signal(SignalKind::user_defined2())? })
+    }
+}
+
+/// Loads everything at the start and again whenever asked, until told to stop.
+pub(super) async fn keep_current(
+    server: Arc<Server>,
+    mut signals: Signals,
+    changed: Arc<Notify>,
+    shutdown: CancellationToken,
+) {
+    let keeping = async {
+        configure(&server).await;
+        if let Err(error) = server.schema.get().await {
+            tracing::warn!("{error}");
+        }
+        loop {
+            tokio::select! {
+                _ = signals.schema.recv() => server.schema.reload(),
+                _ = signals.config.recv() => reconfigure(&server).await,
+                () = changed.notified() => reconfigure(&server).await,
+            }
+        }
+    };
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        () = keeping => {}
+    }
+}
+
+/// Reads file, environment and database again. What is not valid leaves all as it was.
+async fn reconfigure(server: &Server) {
+    let read = server.current().config.reload().await;
+    match read {
+        Ok(config) => {
+            server.apply(config);
+            configure(server).await;
+            tracing::info!("the configuration was read again");
+        }
+        Err(error) => tracing::error!("{error}"),
+    }
+}
+
+/// Applies the settings that the database keeps; waits for the database if need be.
+async fn configure(server: &Server) {
+    let mut backoff = BACKOFF.0;
+    loop {
+        let config = server.current().config;
+        match with_database(server, &config).await {
+            Ok(new) => {
+                let moved = shapes_cache(&new.settings) != shapes_cache(&server.schema.settings());
+                server.apply(new);
+                if moved {
+                    server.schema.reload_if_loaded();
+                }
+                return;
+            }
+            Err(error) if error.retry => {
+                tracing::error!("the settings in the database could not be read: {}", error.text);
+                tokio::time::sleep(backoff).await;
+                backoff = (backoff * 2).min(BACKOFF.1);
+            }
+            Err(error) => {
+                tracing::error!("{}", error.text);
+                return;
+            }
+        }
+    }
+}
+
+/// What of the settings the schema cache depends on.
+fn shapes_cache(settings: &Settings) -> (&[String], &[String], &[String]) {
+    (&settings.db_schemas, &settings.db_extra_search_path, &settings.db_hoisted_tx_settings)
+}
+
+struct Failure {
+    text: String,
+    retry: bool,
+}
+
+async fn with_database(server: &Server, config: &ServerConfig) -> Result<ServerConfig, Failure> {
+    // A connection that cannot be had is worth another try; a function that raises is not.
+    let failure = |error: pg::Error| Failure { retry: error.db().is_none(), text: error.to_string() };
+    let mut connection = server.pool.get().await.map_err(|error| Failure { text: error.to_string(), retry: true })?;
+    let settings = if config.settings.db_config {
+        database::settings(&mut connection, config.settings.db_pre_config.as_ref()).await.map_err(failure)?
+    } else {
+        Vec::new()
+    };
+    let roles = database::roles(&mut connection).await.map_err(failure)?;
+    let invalid = |error: crate::config::ConfigError| Failure { text: error.to_string(), retry: false };
+    config.clone().with_database(settings, roles).await.map_err(invalid)
+}
