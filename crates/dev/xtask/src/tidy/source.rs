@@ -75,7 +75,10 @@ pub fn is_word(byte: u8) -> bool {
 }
 
 pub fn is_test_file(path: &str) -> bool {
-    path.contains("/tests/") || path.ends_with("/tests.rs") || path.starts_with("crates/dev/testkit/")
+    path.contains("/tests/")
+        || path.ends_with("/tests.rs")
+        || path.ends_with("_tests.rs")
+        || path.starts_with("crates/dev/testkit/")
 }
 
 fn closing(code: &str, open: usize) -> usize {
