@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import { cleanUp, command, psql, relaunch, start } from '../lib/program.mjs'
+import { cleanUp, command, psql, relaunch, scratch, start, until } from '../lib/program.mjs'
 import { client, member } from '../lib/client.mjs'
 import { todoStory } from './todo_story.mjs'
 
@@ -49,11 +49,29 @@ describe('the local stack', () => {
     await psql(app.db, 'create table public.fresh (id int primary key, note text); insert into fresh values (1, \'a\')')
     await psql(app.db, 'grant select on public.fresh to anon')
     const seen = async () => (await client(app).from('fresh').select('*')).data
-    const { until } = await import('../lib/program.mjs')
     assert.deepEqual(await until('the new table is served', seen, 10), [{ id: 1, note: 'a' }])
     await psql(app.db, 'alter table public.fresh add column more int default 7')
     const wider = async () => (await seen())?.[0]?.more === 7
     await until('the new column is served', wider, 10)
+  })
+
+  it('answers a browser on another origin', async () => {
+    const asked = {
+      origin: 'https://preview.example.com',
+      'access-control-request-method': 'PATCH',
+      'access-control-request-headers': 'apikey,authorization,content-type,prefer,x-client-info',
+    }
+    const preflight = await fetch(`${app.url}/rest/v1/todos`, { method: 'OPTIONS', headers: asked })
+    assert.ok([200, 204].includes(preflight.status))
+    assert.ok(['*', asked.origin].includes(preflight.headers.get('access-control-allow-origin')))
+    assert.match(preflight.headers.get('access-control-allow-methods'), /PATCH/)
+    assert.match(preflight.headers.get('access-control-allow-headers').toLowerCase(), /apikey/)
+    const read = await fetch(`${app.url}/rest/v1/notices`, { headers: { apikey: app.anonKey, origin: asked.origin } })
+    assert.ok(['*', asked.origin].includes(read.headers.get('access-control-allow-origin')))
+    assert.ok(read.headers.get('x-request-id') ?? read.headers.get('sb-request-id'))
+    const refused = await fetch(`${app.url}/rest/v1/notices`, { headers: { origin: asked.origin } })
+    assert.equal(refused.status, 401)
+    assert.ok(refused.headers.get('access-control-allow-origin'), 'a browser may read an error')
   })
 
   it('answers status, and refuses a second start on the same folder', async () => {
@@ -66,7 +84,6 @@ describe('the local stack', () => {
   })
 
   it('names the flag when a port is taken', async () => {
-    const { scratch } = await import('../lib/program.mjs')
     const port = new URL(app.url).port
     const taken = await command(['start', '--workdir', scratch(), '--api-port', port], { allowFailure: true })
     assert.notEqual(taken.code, 0)
