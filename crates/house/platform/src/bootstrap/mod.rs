@@ -4,6 +4,9 @@
 //! Every script is repeatable and runs as the server's superuser in one transaction. The text of the `auth`
 //! schema belongs to the auth service; it is put between ours.
 
+#[path = "../../../../services/auth/src/schema/mod.rs"]
+mod auth_schema;
+
 use model::AppId;
 use pg::Connection;
 use std::borrow::Cow;
@@ -34,7 +37,7 @@ pub fn dedicated() -> Vec<Script> {
         script("roles", include_str!("roles.sql")),
         script("database", include_str!("database.sql")),
         script("extensions", include_str!("extensions.sql")),
-        Script { name: "auth", sql: auth_dedicated() },
+        Script { name: "auth", sql: Cow::Owned(auth_schema::dedicated()) },
         script("auth_grants", include_str!("auth_grants.sql")),
         script("storage", include_str!("storage.sql")),
         script("realtime", include_str!("realtime.sql")),
@@ -48,7 +51,7 @@ pub fn shard() -> Vec<Script> {
     vec![
         script("shard_roles", include_str!("shard_roles.sql")),
         script("shard_database", include_str!("shard_database.sql")),
-        Script { name: "auth", sql: auth_shard() },
+        Script { name: "auth", sql: Cow::Owned(auth_schema::shard()) },
         script("shard_users", include_str!("shard_users.sql")),
     ]
 }
@@ -71,12 +74,3 @@ pub async fn run(connection: &mut Connection, scripts: &[Script]) -> Result<(), 
     }
     Ok(())
 }
-
-fn auth_dedicated() -> Cow<'static, str> {
-    Cow::Borrowed(STUB)
-}
-
-fn auth_shard() -> Cow<'static, str> {
-    Cow::Borrowed(STUB)
-}
-const STUB: &str = "";

@@ -68,3 +68,13 @@ end
 $$;
 alter function rowhouse.keep_users() owner to rowhouse_owner;
 revoke all on function rowhouse.keep_users() from public;
+
+-- The entity model of each app, written in the transaction that makes its tables: what counts when the copy in the
+-- catalog says otherwise.
+create table if not exists rowhouse.entity_models (
+  app_id integer primary key,
+  version integer not null,
+  model jsonb not null,
+  applied_at timestamptz not null default now()
+);
+alter table rowhouse.entity_models enable row level security;

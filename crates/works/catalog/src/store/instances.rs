@@ -62,12 +62,15 @@ pub async fn instance_get(c: &mut Connection, id: InstanceId) -> Result<Instance
     Ok(rows.first().ok_or_else(missing)?.json(0)?)
 }
 
-/// Forgets a server that nothing refers to. Repeatable.
+/// Forgets a server, unless something lies on it. Repeatable.
 ///
 /// # Errors
-/// When the database does not answer, or something still lies on it.
+/// When the database does not answer.
 pub async fn instance_delete(c: &mut Connection, name: &str) -> Result<(), Error> {
-    c.query("delete from catalog.instances where name = $1", &[text(name)]).await?;
+    let sql = "delete from catalog.instances as i where name = $1
+        and not exists (select from catalog.projects where instance_id = i.id)
+        and not exists (select from catalog.shards where instance_id = i.id)";
+    c.query(sql, &[text(name)]).await?;
     Ok(())
 }
 

@@ -66,20 +66,25 @@ pub async fn shard_lock_opening(c: &mut Connection) -> Result<bool, Error> {
 }
 
 /// The shard that is being opened, left over from an interrupted attempt or newly recorded with the next number.
-/// Its database is `shard_<number>`, three digits at least.
+/// Its database is `prefix` and the number, three digits at least.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn shard_begin(c: &mut Connection, instance: InstanceId, capacity: u32) -> Result<Shard, Error> {
+pub async fn shard_begin(
+    c: &mut Connection,
+    instance: InstanceId,
+    capacity: u32,
+    prefix: &str,
+) -> Result<Shard, Error> {
     let left = "select to_jsonb(s) from catalog.shards as s where status = 'opening' order by number limit 1";
     if let Some(row) = c.query(left, &[]).await?.first() {
         return Ok(row.json(0)?);
     }
     let sql = "insert into catalog.shards as s (number, instance_id, database, capacity)
-        select n, $1, 'shard_' || lpad(n::text, greatest(3, length(n::text)), '0'), $2
+        select n, $1, $3 || lpad(n::text, greatest(3, length(n::text)), '0'), $2
         from (select coalesce(max(number), 0) + 1 as n from catalog.shards) as next
         returning to_jsonb(s)";
-    let rows = c.query(sql, &[param(instance), param(capacity)]).await?;
+    let rows = c.query(sql, &[param(instance), param(capacity), text(prefix)]).await?;
     Ok(rows.one()?.json(0)?)
 }
 

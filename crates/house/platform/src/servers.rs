@@ -1,0 +1,217 @@
+//! The PostgreSQL servers behind the platform: our own, or one that the operator gave us.
+
+use crate::{Error, bootstrap};
+use instance::{InstanceName, Instances, Lease, Template, TemplateSpec, Tuning};
+use model::ProjectRef;
+use pg::{Config, Connection, text};
+use sql::quote_ident;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+use tokio::sync::OnceCell;
+use tokio::task::JoinHandle;
+
+/// Where everything lies.
+#[derive(Debug)]
+pub enum Server {
+    /// Servers of our own: one for the catalog and the shards, one for each dedicated project.
+    Managed(instance::Settings),
+    /// A server that exists; the user must be a superuser. Databases are made on it, named with this prefix. The
+    /// database that the configuration names becomes the home of the one dedicated project that such a platform can have.
+    External { config: Config, prefix: String },
+}
+
+/// The name of the catalog's database on our own server.
+const CATALOG: &str = "rowhouse";
+/// Connections that the server of the catalog and the shards accepts.
+const SYSTEM_CONNECTIONS: u32 = 200;
+const SYSTEM_BUFFERS_MB: u32 = 128;
+
+pub(crate) enum Servers {
+    Managed(Managed),
+    External { config: Config, prefix: String, catalog: String },
+}
+
+pub(crate) struct Managed {
+    instances: Instances,
+    system: Lease,
+    project_template: Arc<OnceCell<Template>>,
+    /// The servers of dedicated projects that somebody uses.
+    used: Arc<Used>,
+    watcher: JoinHandle<()>,
+}
+
+/// Leases handed out, one a server: whoever asks for the same server shares it.
+type Used = Mutex<HashMap<InstanceName, Weak<Lease>>>;
+
+/// Between two looks at whether the servers in use still run.
+const WATCH_PERIOD: Duration = Duration::from_millis(200);
+
+impl Servers {
+    pub(crate) async fn open(server: Server) -> Result<Servers, Error> {
+        match server {
+            Server::Managed(settings) => Managed::open(settings).await.map(Servers::Managed),
+            Server::External { config, prefix } => {
+                let catalog = format!("{prefix}{CATALOG}");
+                Ok(Servers::External { config, prefix, catalog })
+            }
+        }
+    }
+
+    pub(crate) fn instances(&self) -> Option<&Instances> {
+        match self {
+            Servers::Managed(managed) => Some(&managed.instances),
+            Servers::External { .. } => None,
+        }
+    }
+
+    pub(crate) fn catalog_database(&self) -> &str {
+        match self {
+            Servers::Managed(_) => CATALOG,
+            Servers::External { catalog, .. } => catalog,
+        }
+    }
+
+    pub(crate) fn shard_prefix(&self) -> String {
+        match self {
+            Servers::Managed(_) => "shard_".to_owned(),
+            Servers::External { prefix, .. } => format!("{prefix}shard_"),
+        }
+    }
+
+    /// A superuser's session on a database of the server that holds the catalog and the shards.
+    pub(crate) fn system(&self, database: &str) -> Config {
+        self.system_as(None, database)
+    }
+
+    /// The same as another role. On a server that is not ours the session logs in as the given user and becomes the role.
+    pub(crate) fn system_as(&self, role: Option<&str>, database: &str) -> Config {
+        match (self, role) {
+            (Servers::Managed(managed), role) => {
+                managed.system.endpoint().config(role.unwrap_or(instance::SUPERUSER), database)
+            }
+            (Servers::External { config, .. }, None) => config.with_dbname(database),
+            (Servers::External { config, .. }, Some(role)) => {
+                become_role(&config.with_dbname(database), role)
+            }
+        }
+    }
+
+    pub(crate) async fn shutdown(&self) -> Result<(), Error> {
+        if let Servers::Managed(managed) = self {
+            managed.instances.shutdown().await?;
+        }
+        Ok(())
+    }
+}
+
+/// The configuration of a session that is another role from its start on.
+pub(crate) fn become_role(config: &Config, role: &str) -> Config {
+    let mut config = config.clone();
+    config.options.push(("role".to_owned(), role.to_owned()));
+    config
+}
+
+impl Managed {
+    async fn open(settings: instance::Settings) -> Result<Managed, Error> {
+        let instances = Instances::open(settings).await?;
+        let project_template = Arc::new(OnceCell::new());
+        let name = InstanceName::system();
+        let template = instances.prepare(&TemplateSpec::new("system", Vec::new())).await?;
+        let mut tuning = Tuning::default();
+        tuning.max_connections = SYSTEM_CONNECTIONS;
+        tuning.shared_buffers_mb = SYSTEM_BUFFERS_MB;
+        instances.create(&name, &template, &tuning).await?;
+        // The first dedicated project will want its template; the system's server starts meanwhile. A failure shows
+        // when the template is needed.
+        let (early, cell) = (instances.clone(), Arc::clone(&project_template));
+        tokio::spawn(async move { prepare_project(&early, &cell).await.map(drop) });
+        let system = instances.wake(&name).await?;
+        let used = Arc::new(Used::default());
+        let watcher = tokio::spawn(watch(instances.clone(), Arc::clone(&used)));
+        Ok(Managed { instances, system, project_template, used, watcher })
+    }
+
+    /// Makes the server of a dedicated project. Repeatable.
+    pub(crate) async fn create_project(&self, project: &ProjectRef) -> Result<(), Error> {
+        let template = prepare_project(&self.instances, &self.project_template).await?;
+        self.instances.create(&InstanceName::from(project), template, &Tuning::default()).await?;
+        Ok(())
+    }
+
+    /// Removes the server of a dedicated project. Repeatable.
+    pub(crate) async fn delete_project(&self, project: &ProjectRef) -> Result<(), Error> {
+        self.instances.remove(&InstanceName::from(project)).await?;
+        Ok(())
+    }
+
+    /// Has the server of a dedicated project running.
+    pub(crate) async fn wake_project(&self, project: &ProjectRef) -> Result<Arc<Lease>, Error> {
+        let name = InstanceName::from(project);
+        let lease = Arc::new(self.instances.wake(&name).await?);
+        lock(&self.used).insert(name, Arc::downgrade(&lease));
+        Ok(lease)
+    }
+}
+
+impl Drop for Managed {
+    fn drop(&mut self) {
+        self.watcher.abort();
+    }
+}
+
+fn lock(used: &Used) -> MutexGuard<'_, HashMap<InstanceName, Weak<Lease>>> {
+    // A map of weak pointers is valid whatever panicked in between.
+    used.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Starts servers in use again when they have crashed. Ends with the platform.
+async fn watch(instances: Instances, used: Arc<Used>) {
+    let mut period = tokio::time::interval(WATCH_PERIOD);
+    period.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        period.tick().await;
+        let mut names = vec![InstanceName::system()];
+        {
+            let mut used = lock(&used);
+            used.retain(|_, lease| lease.strong_count() > 0);
+            names.extend(used.keys().cloned());
+        }
+        for name in names {
+            match instances.ensure_running(&name).await {
+                // One that is being deleted is nobody's any more.
+                Ok(_) | Err(instance::Error::Unknown(_)) => {}
+                Err(instance::Error::Interrupted) => return,
+                Err(error) => tracing::error!(instance = %name, %error, "PostgreSQL in use does not run"),
+            }
+        }
+    }
+}
+
+async fn prepare_project<'a>(
+    instances: &Instances,
+    cell: &'a OnceCell<Template>,
+) -> Result<&'a Template, Error> {
+    cell.get_or_try_init(|| async {
+        let scripts = bootstrap::dedicated();
+        let scripts = scripts.iter().map(|s| instance::Script::new("postgres", s.sql.as_ref())).collect();
+        Ok(instances.prepare(&TemplateSpec::new("project", scripts)).await?)
+    })
+    .await
+}
+
+/// Makes a database when it is missing. `config` leads to another database of the server. Repeatable, also by
+/// several at once.
+pub(crate) async fn ensure_database(config: &Config, database: &str) -> Result<(), Error> {
+    let mut connection = Connection::connect(config).await?;
+    let exists = connection.query("select from pg_database where datname = $1", &[text(database)]).await?;
+    if exists.is_empty() {
+        let create = format!("create database {} template template0 encoding 'UTF8'", quote_ident(database));
+        match connection.batch(&create).await {
+            Err(e) if matches!(e.sqlstate(), Some("42P04" | "23505")) => {}
+            result => drop(result?),
+        }
+    }
+    connection.close().await;
+    Ok(())
+}
