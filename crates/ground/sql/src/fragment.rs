@@ -34,6 +34,20 @@ impl Fragment {
         self
     }
 
+    /// An identifier given as text, quoted without a copy of its own. A NUL, which PostgreSQL cannot hold, is
+    /// dropped.
+    pub fn quoted(&mut self, name: &str) -> &mut Self {
+        self.text.push('"');
+        for c in name.chars().filter(|c| *c != '\0') {
+            if c == '"' {
+                self.text.push('"');
+            }
+            self.text.push(c);
+        }
+        self.text.push('"');
+        self
+    }
+
     /// A qualified name, quoted.
     pub fn name(&mut self, name: &crate::QualifiedName) -> &mut Self {
         let _ = write!(self.text, "{name}");

@@ -1,5 +1,22 @@
 //! The data API: PostgREST-compatible, one [`Rest`] per project.
+//!
+//! A request passes through stages that know nothing of each other's inside: `request` parses it,
+//! `plan` decides what it means with the help of the [`schema`] cache, `statement` writes it as SQL, `execute`
+//! runs it in one round trip, `response` answers. Only `execute` and the loading of the schema cache touch the
+//! database; everything before and after is pure.
 
 pub mod config;
+mod cors;
+mod execute;
+mod faults;
+mod jwt;
 pub mod openapi;
+mod plan;
+mod request;
+mod response;
 pub mod schema;
+mod service;
+pub mod standalone;
+mod statement;
+
+pub use service::Rest;

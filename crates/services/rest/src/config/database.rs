@@ -4,6 +4,7 @@
 use super::RoleSettings;
 use crate::schema::{Isolation, Name};
 use pg::{Connection, Pipeline};
+use sql::Fragment;
 use std::collections::BTreeMap;
 
 /// The settings that may be kept in the database.
@@ -51,7 +52,14 @@ pub async fn settings(
     pipeline.step_uncached("select set_config('transaction_read_only', 'on', true)", vec![]);
     pipeline.step_uncached(include_str!("sql/role_config.sql"), vec![]);
     if let Some(function) = pre_config {
-        pipeline.step_uncached(format!("select {function}()"), vec![]);
+        let mut call = Fragment::new();
+        call.push("select ");
+        match &*function.schema {
+            "" => call.ident(&(&*function.name).into()),
+            _ => call.name(&function.to_sql()),
+        };
+        call.push("()");
+        pipeline.step_uncached(call.into_parts().0, vec![]);
         let names = NAMES.map(|name| format!("{PREFIX}{name}")).join(",");
         pipeline.step_uncached(
             "select name, current_setting(name, true) from unnest(string_to_array($1, ',')) name",

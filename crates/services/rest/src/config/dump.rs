@@ -47,7 +47,10 @@ impl ServerConfig {
         vec![
             ("admin-server-host", quoted(&server.admin_host)),
             ("admin-server-port", number(server.admin_port)),
-            ("admin-server-unix-socket", optional(server.admin_unix_socket.as_ref().map(|path| path.display()))),
+            (
+                "admin-server-unix-socket",
+                optional(server.admin_unix_socket.as_ref().map(|path| path.display())),
+            ),
             ("admin-server-unix-socket-mode", quoted(format!("{:o}", server.admin_unix_socket_mode))),
             ("client-error-verbosity", quoted(verbosity(s.client_error_verbosity))),
             ("db-aggregates-enabled", s.db_aggregates_enabled.to_string()),

@@ -49,7 +49,10 @@ const DEPTH_MAX: usize = 16;
 ///
 /// # Errors
 /// The first thing that is not of the format.
-pub fn parse(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<BTreeMap<String, Value>, SyntaxError> {
+pub fn parse(
+    text: &str,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<BTreeMap<String, Value>, SyntaxError> {
     let mut parser = Parser { text, at: 0, variable };
     let mut values = BTreeMap::new();
     parser.directives("", 0, &mut values)?;
@@ -248,11 +251,11 @@ mod tests {
         check("# hi\n\ndb-uri = \"a b\" # there", "db-uri", Value::Text("a b".into()));
         check("db-pool=5", "db-pool", Value::Number("5".into()));
         check("db-config = off", "db-config", Value::Bool(false));
-        check("x = [1, \"two\",\n true]", "x", Value::List(vec![
-            Value::Number("1".into()),
-            Value::Text("two".into()),
-            Value::Bool(true),
-        ]));
+        check(
+            "x = [1, \"two\",\n true]",
+            "x",
+            Value::List(vec![Value::Number("1".into()), Value::Text("two".into()), Value::Bool(true)]),
+        );
         check("app.settings.x = \"\"", "app.settings.x", Value::Text(String::new()));
         check("app { settings { y = 1\n } }", "app.settings.y", Value::Number("1".into()));
     }
@@ -265,9 +268,16 @@ mod tests {
 
     #[test]
     fn mistakes_are_located() {
-        for (text, line) in
-            [("a", 1), ("a = ", 1), ("\na = b", 2), ("a = \"x", 1), ("a = 1 2", 1), ("a {", 1), ("= 1", 1), ("a = \"$(NO)\"", 1)]
-        {
+        for (text, line) in [
+            ("a", 1),
+            ("a = ", 1),
+            ("\na = b", 2),
+            ("a = \"x", 1),
+            ("a = 1 2", 1),
+            ("a {", 1),
+            ("= 1", 1),
+            ("a = \"$(NO)\"", 1),
+        ] {
             assert_eq!(read(text).unwrap_err().line, line, "{text}");
         }
     }

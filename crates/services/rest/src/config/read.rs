@@ -31,7 +31,8 @@ pub fn settings(sources: &Sources, secret: Option<String>) -> Result<Settings> {
     let seconds = |key: &str, default: Duration| sources.number(key).map_or(default, Duration::from_secs);
     let name = |keys: [&str; 2]| sources.text_of(keys).map(|text| Name::from_setting(&text));
     let idle = ["db-pool-timeout", "db-pool-max-idletime"].iter().find_map(|key| sources.number(key));
-    let base64 = sources.flag("jwt-secret-is-base64").or_else(|| sources.flag("secret-is-base64")).unwrap_or(false);
+    let base64 =
+        sources.flag("jwt-secret-is-base64").or_else(|| sources.flag("secret-is-base64")).unwrap_or(false);
     Ok(Settings {
         db_schemas: schemas(sources)?,
         db_extra_search_path: match sources.any_text("db-extra-search-path") {
@@ -46,9 +47,14 @@ pub fn settings(sources: &Sources, secret: Option<String>) -> Result<Settings> {
         db_pre_request: name(["db-pre-request", "pre-request"]),
         db_root_spec: name(["db-root-spec", "root-spec"]),
         db_tx_end: tx_end(sources)?,
-        db_prepared_statements: sources.flag("db-prepared-statements").unwrap_or(default.db_prepared_statements),
+        db_prepared_statements: sources
+            .flag("db-prepared-statements")
+            .unwrap_or(default.db_prepared_statements),
         db_pool: sources.number("db-pool").unwrap_or(default.db_pool),
-        db_pool_acquisition_timeout: seconds("db-pool-acquisition-timeout", default.db_pool_acquisition_timeout),
+        db_pool_acquisition_timeout: seconds(
+            "db-pool-acquisition-timeout",
+            default.db_pool_acquisition_timeout,
+        ),
         db_pool_max_idletime: idle.map_or(default.db_pool_max_idletime, Duration::from_secs),
         db_pool_max_lifetime: seconds("db-pool-max-lifetime", default.db_pool_max_lifetime),
         db_pool_automatic_recovery: sources
@@ -58,16 +64,22 @@ pub fn settings(sources: &Sources, secret: Option<String>) -> Result<Settings> {
         db_channel_enabled: sources.flag("db-channel-enabled").unwrap_or(default.db_channel_enabled),
         db_config: sources.flag("db-config").unwrap_or(default.db_config),
         db_pre_config: sources.text("db-pre-config").map(|text| Name::from_setting(&text)),
-        db_hoisted_tx_settings: sources.list("db-hoisted-tx-settings").unwrap_or(default.db_hoisted_tx_settings),
+        db_hoisted_tx_settings: sources
+            .list("db-hoisted-tx-settings")
+            .unwrap_or(default.db_hoisted_tx_settings),
         jwt_secret: secret.map(|text| decode_secret(text, base64)).transpose()?,
         jwt_secret_is_base64: base64,
         jwt_aud: audience(sources)?,
         jwt_role_claim_key: sources
             .text_of(["jwt-role-claim-key", "role-claim-key"])
             .unwrap_or(default.jwt_role_claim_key),
-        jwt_cache_max_entries: sources.number("jwt-cache-max-entries").unwrap_or(default.jwt_cache_max_entries),
+        jwt_cache_max_entries: sources
+            .number("jwt-cache-max-entries")
+            .unwrap_or(default.jwt_cache_max_entries),
         openapi_mode: openapi_mode(sources)?,
-        openapi_security_active: sources.flag("openapi-security-active").unwrap_or(default.openapi_security_active),
+        openapi_security_active: sources
+            .flag("openapi-security-active")
+            .unwrap_or(default.openapi_security_active),
         openapi_server_proxy_uri: proxy_uri(sources)?,
         openapi_host: Some(shown_host(sources)),
         server_cors_allowed_origins: sources.list("server-cors-allowed-origins").unwrap_or_default(),
@@ -169,7 +181,11 @@ fn proxy_uri(sources: &Sources) -> Result<Option<String>> {
     let valid = text.parse::<http::Uri>().is_ok_and(|uri| {
         matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
     });
-    if valid { Ok(Some(text)) } else { fail("Malformed proxy uri, a correct example: https://example.com:8443/basePath") }
+    if valid {
+        Ok(Some(text))
+    } else {
+        fail("Malformed proxy uri, a correct example: https://example.com:8443/basePath")
+    }
 }
 
 /// All addresses are shown as the reference shows them.
@@ -187,9 +203,10 @@ fn audience(sources: &Sources) -> Result<Option<String>> {
         scheme.starts_with(|c: char| c.is_ascii_alphabetic())
             && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
             && rest.bytes().all(|b| b.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&b))
-            && rest.split('%').skip(1).all(|part| {
-                part.get(..2).is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()))
-            })
+            && rest
+                .split('%')
+                .skip(1)
+                .all(|part| part.get(..2).is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit())))
     };
     if text.contains(':') && !is_uri(&text) {
         return fail("jwt-aud should be a string or a valid URI");

@@ -1,9 +1,9 @@
 //! Settings of the drop-in server, which a project of the platform does not have.
 
+use super::Settings;
 use super::file;
 use super::read;
 use super::source::{ConfigError, Sources};
-use super::Settings;
 use std::path::PathBuf;
 
 /// Where the drop-in server listens and which database it serves.

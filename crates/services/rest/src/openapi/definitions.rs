@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 /// A definition for each relation.
 pub(super) fn definitions(cache: &SchemaCache, relations: &[&Relation]) -> Value {
-    Value::Object(relations.iter().map(|item| (item.name.name.to_string(), definition(cache, item))).collect())
+    Value::Object(
+        relations.iter().map(|item| (item.name.name.to_string(), definition(cache, item))).collect(),
+    )
 }
 
 fn definition(cache: &SchemaCache, relation: &Relation) -> Value {
@@ -54,7 +56,9 @@ fn description(relation: &Relation, relationships: &[Arc<Relationship>], column:
         notes.push("This is a Primary Key.<pk/>".to_owned());
     }
     if let Some((table, target)) = foreign_key(relationships, column) {
-        notes.push(format!("This is a Foreign Key to `{table}.{target}`.<fk table='{table}' column='{target}'/>"));
+        notes.push(format!(
+            "This is a Foreign Key to `{table}.{target}`.<fk table='{table}' column='{target}'/>"
+        ));
     }
     let comment = column.comment.as_deref();
     if notes.is_empty() {

@@ -88,7 +88,8 @@ pub fn document(cache: &SchemaCache, settings: &Settings, schema: &str, visible:
 
 fn relations<'a>(cache: &'a SchemaCache, schema: &str, visible: Option<&Visible>) -> Vec<&'a Relation> {
     let all = cache.relations_sorted(schema).into_iter().map(AsRef::as_ref);
-    all.filter(|item: &&Relation| visible.is_none_or(|visible| visible.relations.contains(&*item.name.name))).collect()
+    all.filter(|item: &&Relation| visible.is_none_or(|visible| visible.relations.contains(&*item.name.name)))
+        .collect()
 }
 
 fn functions<'a>(cache: &'a SchemaCache, schema: &str, visible: Option<&Visible>) -> Vec<&'a Function> {
@@ -105,7 +106,9 @@ fn functions<'a>(cache: &'a SchemaCache, schema: &str, visible: Option<&Visible>
 /// A comment's first line, and the rest of it.
 fn summary(comment: Option<&str>) -> (Option<&str>, Option<&str>) {
     match comment.map(|text| text.split_once('\n').unwrap_or((text, ""))) {
-        Some((first, rest)) => (Some(first), Some(rest.trim_start_matches('\n')).filter(|rest| !rest.is_empty())),
+        Some((first, rest)) => {
+            (Some(first), Some(rest.trim_start_matches('\n')).filter(|rest| !rest.is_empty()))
+        }
         None => (None, None),
     }
 }

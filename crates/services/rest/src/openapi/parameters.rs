@@ -46,7 +46,8 @@ pub(super) fn parameters(relations: &[&Relation]) -> Value {
         });
         all.insert(format!("body.{name}"), body);
         for column in &relation.columns {
-            let mut filter = json!({ "name": &*column.name, "required": false, "in": "query", "type": "string" });
+            let mut filter =
+                json!({ "name": &*column.name, "required": false, "in": "query", "type": "string" });
             if let Some(comment) = &column.comment {
                 filter["description"] = json!(comment);
             }

@@ -66,9 +66,15 @@ fn of_relation(relation: &Relation) -> Value {
         let done = json!({ "204": { "description": "No Content" } });
         item.insert(
             "post".into(),
-            make(references([&*body, "select", "preferPost"]), json!({ "201": { "description": "Created" } })),
+            make(
+                references([&*body, "select", "preferPost"]),
+                json!({ "201": { "description": "Created" } }),
+            ),
         );
-        item.insert("patch".into(), make(references(filters().chain([&*body, "preferReturn"])), done.clone()));
+        item.insert(
+            "patch".into(),
+            make(references(filters().chain([&*body, "preferReturn"])), done.clone()),
+        );
         item.insert("delete".into(), make(references(filters().chain(["preferReturn"])), done));
     }
     Value::Object(item)
@@ -86,7 +92,10 @@ fn of_function(function: &Function) -> Value {
     if function.volatility != Volatility::Volatile {
         item.insert("get".into(), make(function.arguments.iter().map(query_parameter).collect()));
     }
-    item.insert("post".into(), make(json!([body_parameter(function), { "$ref": "#/parameters/preferParams" }])));
+    item.insert(
+        "post".into(),
+        make(json!([body_parameter(function), { "$ref": "#/parameters/preferParams" }])),
+    );
     Value::Object(item)
 }
 
@@ -96,7 +105,8 @@ fn query_parameter(argument: &Argument) -> Value {
         let element = element_of(&argument.type_name);
         parameter["type"] = json!(type_of(&argument.type_name).unwrap_or("string"));
         parameter["collectionFormat"] = json!("multi");
-        parameter["items"] = json!({ "type": type_of(element).unwrap_or("string"), "format": format_of(element) });
+        parameter["items"] =
+            json!({ "type": type_of(element).unwrap_or("string"), "format": format_of(element) });
     } else {
         // An array is written as one text in braces.
         let kind = type_of(&argument.type_name).filter(|kind| *kind != "array").unwrap_or("string");
@@ -116,8 +126,12 @@ fn body_parameter(function: &Function) -> Value {
             (argument.name.to_string(), Value::Object(property))
         })
         .collect();
-    let required: Vec<&str> =
-        function.arguments.iter().filter(|argument| argument.required).map(|argument| &*argument.name).collect();
+    let required: Vec<&str> = function
+        .arguments
+        .iter()
+        .filter(|argument| argument.required)
+        .map(|argument| &*argument.name)
+        .collect();
     let mut schema = json!({ "type": "object", "properties": properties });
     if let Some(comment) = &function.comment {
         schema["description"] = json!(comment);

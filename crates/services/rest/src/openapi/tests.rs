@@ -32,7 +32,8 @@ fn the_place_is_the_proxys_if_there_is_one() {
 
 #[test]
 fn an_empty_schema_is_described() {
-    let document = document(&SchemaCache::default(), &Settings::default(), "public", Some(&Visible::default()));
+    let document =
+        document(&SchemaCache::default(), &Settings::default(), "public", Some(&Visible::default()));
     assert_eq!(document["info"]["title"], "PostgREST API");
     assert_eq!(document["paths"].as_object().map(Map::len), Some(1));
 }

@@ -5,8 +5,8 @@ use super::keys::{Key, KeyColumn, KeyKind, KeyedRelation};
 use super::load::{Catalog, LoadError};
 use super::relationships::{Computed, Known, deduce};
 use super::{
-    Argument, Column, Function, HandlerTarget, Isolation, MediaHandler, MediaHandlers, Name, PgType, Relation,
-    RelationKind, Representation, ReturnType, SchemaCache, SchemaPart, Volatility,
+    Argument, Column, Function, HandlerTarget, Isolation, MediaHandler, MediaHandlers, Name, PgType,
+    Relation, RelationKind, Representation, ReturnType, SchemaCache, SchemaPart, Volatility,
 };
 use pg::{Row, Rows};
 use serde::de::DeserializeOwned;
@@ -47,7 +47,10 @@ pub(super) fn cache(catalog: &Catalog, wanted: &Wanted) -> Result<SchemaCache, L
     let mut names = Interner::default();
     let mut schemas: HashMap<Arc<str>, SchemaPart> = HashMap::new();
     for (name, comment) in rows::<(String, Option<String>)>(&catalog.schemas)? {
-        schemas.insert(names.get(&name), SchemaPart { comment: comment.map(Into::into), ..SchemaPart::default() });
+        schemas.insert(
+            names.get(&name),
+            SchemaPart { comment: comment.map(Into::into), ..SchemaPart::default() },
+        );
     }
     let mut keyed = keyed_relations(&catalog.keys, &mut names)?;
     if let Some(prefix) = &wanted.hidden_prefix {
@@ -55,7 +58,8 @@ pub(super) fn cache(catalog: &Catalog, wanted: &Wanted) -> Result<SchemaCache, L
     }
     let loaded = relations(&catalog.relations, wanted, &mut names)?;
     let is_exposed = |name: &Name| wanted.schemas.iter().any(|schema| **schema == *name.schema);
-    let exposed: HashSet<u32> = keyed.iter().filter(|item| is_exposed(&item.name)).map(|item| item.id).collect();
+    let exposed: HashSet<u32> =
+        keyed.iter().filter(|item| is_exposed(&item.name)).map(|item| item.id).collect();
     let views = view_columns(&loaded);
     let computed = computed(&catalog.computed, &mut names)?;
     let deduced = deduce(Known {
@@ -151,7 +155,19 @@ fn relations(rows_: &Rows, wanted: &Wanted, names: &mut Interner) -> Result<Vec<
 }
 
 fn column(row: &ColumnRow, names: &mut Interner) -> Column {
-    let (_, name, comment, nullable, base_type, nominal_type, max_length, default, labels, generated, identity) = row;
+    let (
+        _,
+        name,
+        comment,
+        nullable,
+        base_type,
+        nominal_type,
+        max_length,
+        default,
+        labels,
+        generated,
+        identity,
+    ) = row;
     Column {
         name: names.get(name),
         comment: comment.as_deref().map(Into::into),
@@ -177,11 +193,16 @@ fn view_columns(loaded: &[LoadedRelation]) -> HashMap<u32, HashMap<i16, Arc<str>
 }
 
 /// Primary keys of tables (by column name, as the reference orders them) and of views.
-fn primary_keys(keyed: &[KeyedRelation], views: HashMap<u32, Vec<Arc<str>>>) -> HashMap<u32, Box<[Arc<str>]>> {
-    let mut found: HashMap<u32, Box<[Arc<str>]>> = views.into_iter().map(|(id, key)| (id, key.into())).collect();
+fn primary_keys(
+    keyed: &[KeyedRelation],
+    views: HashMap<u32, Vec<Arc<str>>>,
+) -> HashMap<u32, Box<[Arc<str>]>> {
+    let mut found: HashMap<u32, Box<[Arc<str>]>> =
+        views.into_iter().map(|(id, key)| (id, key.into())).collect();
     for relation in keyed {
         if let Some(key) = relation.keys.iter().find(|key| matches!(key.kind, KeyKind::Primary)) {
-            let mut columns: Vec<Arc<str>> = key.columns.iter().map(|column| Arc::clone(&column.name)).collect();
+            let mut columns: Vec<Arc<str>> =
+                key.columns.iter().map(|column| Arc::clone(&column.name)).collect();
             columns.sort();
             found.insert(relation.id, columns.into());
         }
@@ -227,14 +248,14 @@ fn key(row: KeyRow, names: &mut Interner) -> Key {
 type ComputedRow = (String, String, String, String, String, String, bool);
 
 fn computed(rows_: &Rows, names: &mut Interner) -> Result<Vec<Computed>, LoadError> {
-    let found = rows::<ComputedRow>(rows_)?.into_iter().map(|(schema, name, from_schema, from, to_schema, to, to_one)| {
-        Computed {
+    let found = rows::<ComputedRow>(rows_)?.into_iter().map(
+        |(schema, name, from_schema, from, to_schema, to, to_one)| Computed {
             function: names.name(&schema, &name),
             table: names.name(&from_schema, &from),
             foreign_table: names.name(&to_schema, &to),
             to_one,
-        }
-    });
+        },
+    );
     Ok(found.collect())
 }
 
@@ -260,8 +281,21 @@ const UNNAMED_TYPES: [&str; 5] = ["bytea", "json", "jsonb", "text", "xml"];
 fn functions(rows: &Rows, wanted: &Wanted, names: &mut Interner) -> Result<Vec<Function>, LoadError> {
     let mut found = Vec::with_capacity(rows.len());
     for row in rows.iter() {
-        let (schema, name, comment, arguments, of_schema, of_name, set, composite, domain, volatility, variadic, config, oid): FunctionRow =
-            document(row)?;
+        let (
+            schema,
+            name,
+            comment,
+            arguments,
+            of_schema,
+            of_name,
+            set,
+            composite,
+            domain,
+            volatility,
+            variadic,
+            config,
+            oid,
+        ): FunctionRow = document(row)?;
         let unnamed = arguments.iter().filter(|argument| argument.0.is_empty()).count();
         let callable = match arguments.as_slice() {
             [(_, type_name, ..)] if unnamed == 1 => UNNAMED_TYPES.contains(&type_name.as_str()),
@@ -271,8 +305,11 @@ fn functions(rows: &Rows, wanted: &Wanted, names: &mut Interner) -> Result<Vec<F
             continue;
         }
         let result = names.name(&of_schema, &of_name);
-        let inner =
-            if composite { PgType::Composite { name: result, is_domain: domain } } else { PgType::Scalar(result) };
+        let inner = if composite {
+            PgType::Composite { name: result, is_domain: domain }
+        } else {
+            PgType::Scalar(result)
+        };
         let config = config.unwrap_or_default();
         let clauses = || config.iter().filter_map(|clause| clause.split_once('='));
         found.push(Function {
@@ -303,14 +340,18 @@ fn argument((name, type_name, required, variadic): (String, String, bool, bool))
         "character[]" => "character varying[]",
         other => other,
     };
-    Argument { cast_type: cast_type.into(), name: name.into(), type_name: type_name.into(), required, variadic }
+    Argument {
+        cast_type: cast_type.into(),
+        name: name.into(),
+        type_name: type_name.into(),
+        required,
+        variadic,
+    }
 }
 
 fn representations(rows_: &Rows, names: &mut Interner) -> Result<Vec<Representation>, LoadError> {
-    let found = rows::<(String, String, String)>(rows_)?.into_iter().map(|(source, target, function)| Representation {
-        source: names.get(&source),
-        target: names.get(&target),
-        function: function.into(),
+    let found = rows::<(String, String, String)>(rows_)?.into_iter().map(|(source, target, function)| {
+        Representation { source: names.get(&source), target: names.get(&target), function: function.into() }
     });
     Ok(found.collect())
 }

@@ -1,6 +1,8 @@
 //! The schema cache as JSON, for operators who want to see what the planner sees.
 
-use super::{Function, PgType, Relation, Relationship, RelationshipKind, ReturnType, SchemaCache, SchemaPart};
+use super::{
+    Function, PgType, Relation, Relationship, RelationshipKind, ReturnType, SchemaCache, SchemaPart,
+};
 use serde_json::{Map, Value, json};
 
 impl SchemaCache {

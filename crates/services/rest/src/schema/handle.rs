@@ -4,8 +4,8 @@
 //! for more requests of its burst, loads, and loads once more if others came meanwhile. While it runs, or
 //! fails, the old cache serves; failures are tried again until one succeeds or the handle is dropped.
 
-use super::load::{LoadError, load};
 use super::SchemaCache;
+use super::load::{LoadError, load};
 use crate::config::Settings;
 use pg::Pool;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};

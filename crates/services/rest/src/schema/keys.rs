@@ -36,7 +36,10 @@ pub(super) enum KeyKind {
     Primary,
     Unique,
     /// A foreign key: the referenced relation and its columns, in the order of the key's.
-    Foreign { relation: u32, columns: Vec<KeyColumn> },
+    Foreign {
+        relation: u32,
+        columns: Vec<KeyColumn>,
+    },
 }
 
 /// For every column of a key, the view's columns that show it.
@@ -57,7 +60,10 @@ pub(super) struct ViewKeys {
 type Trace = BTreeMap<(u32, i16), Vec<Arc<str>>>;
 
 /// Finds which keys the exposed views let through. `views` has each exposed view's columns by number.
-pub(super) fn view_keys(relations: &[KeyedRelation], views: &HashMap<u32, HashMap<i16, Arc<str>>>) -> ViewKeys {
+pub(super) fn view_keys(
+    relations: &[KeyedRelation],
+    views: &HashMap<u32, HashMap<i16, Arc<str>>>,
+) -> ViewKeys {
     let by_id: HashMap<u32, &KeyedRelation> = relations.iter().map(|item| (item.id, item)).collect();
     let mut referrers: HashMap<u32, Vec<(&KeyedRelation, &Key, &[KeyColumn])>> = HashMap::new();
     for relation in relations {
@@ -104,7 +110,11 @@ pub(super) fn view_keys(relations: &[KeyedRelation], views: &HashMap<u32, HashMa
 }
 
 /// The view's columns by every relation's column that they pass through on their way.
-fn trace(view: &KeyedRelation, names: &HashMap<i16, Arc<str>>, by_id: &HashMap<u32, &KeyedRelation>) -> Trace {
+fn trace(
+    view: &KeyedRelation,
+    names: &HashMap<i16, Arc<str>>,
+    by_id: &HashMap<u32, &KeyedRelation>,
+) -> Trace {
     let mut trace = Trace::new();
     for origin in &view.origins {
         let Some(name) = names.get(&origin.column) else { continue };

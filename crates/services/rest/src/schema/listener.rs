@@ -6,6 +6,7 @@
 
 use super::handle::{SchemaHandle, WeakHandle};
 use pg::{Config, Connection, Pipeline};
+use sql::Fragment;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -119,7 +120,9 @@ impl SchemaListener {
     async fn connect(&self) -> Result<Connection, pg::Error> {
         let mut connection = Connection::connect(&self.shared.config).await?;
         let mut listen = Pipeline::new();
-        listen.step_uncached(format!("listen {}", sql::quote_ident(&self.shared.channel)), vec![]);
+        let mut statement = Fragment::new();
+        statement.push("listen ").ident(&self.shared.channel.as_str().into());
+        listen.step_uncached(statement.into_parts().0, vec![]);
         connection.run(&listen).await?;
         Ok(connection)
     }
@@ -150,7 +153,9 @@ impl SchemaListener {
         let mut concerned: Vec<SchemaHandle> = Vec::new();
         match order {
             Order::Schema(schema) => {
-                concerned.extend(registry.by_schema.get(*schema).into_iter().flatten().filter_map(WeakHandle::upgrade));
+                concerned.extend(
+                    registry.by_schema.get(*schema).into_iter().flatten().filter_map(WeakHandle::upgrade),
+                );
             }
             Order::Everything | Order::Settings => registry.by_schema.retain(|_, handles| {
                 handles.retain(|handle| {

@@ -107,7 +107,8 @@ impl SchemaCache {
 
     /// All relations of an exposed schema, by name.
     pub fn relations_sorted(&self, schema: &str) -> Vec<&Arc<Relation>> {
-        let mut all: Vec<_> = self.schema(schema).into_iter().flat_map(|part| part.relations.values()).collect();
+        let mut all: Vec<_> =
+            self.schema(schema).into_iter().flat_map(|part| part.relations.values()).collect();
         all.sort_by(|a, b| a.name.cmp(&b.name));
         all
     }

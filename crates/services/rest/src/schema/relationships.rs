@@ -1,9 +1,9 @@
 //! Relationships deduced from keys: views' copies, inverses, many-to-many, overrides, and what is left of
 //! them for clients. Pure.
 
+use super::Name;
 use super::keys::{Key, KeyColumn, KeyKind, KeyedRelation, Shown, ViewKeys, view_keys};
 use super::relationship::{ColumnPair, Junction, Relationship, RelationshipKind};
-use super::Name;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -160,11 +160,17 @@ fn both_directions(reference: &Reference<'_>, all: &mut Vec<Relationship>) {
 }
 
 fn swapped(pairs: &[ColumnPair]) -> Arc<[ColumnPair]> {
-    let swap = |pair: &ColumnPair| ColumnPair { source: Arc::clone(&pair.target), target: Arc::clone(&pair.source) };
+    let swap =
+        |pair: &ColumnPair| ColumnPair { source: Arc::clone(&pair.target), target: Arc::clone(&pair.source) };
     pairs.iter().map(swap).collect()
 }
 
-fn relationship(from: &KeyedRelation, to: &KeyedRelation, is_self: bool, kind: RelationshipKind) -> Relationship {
+fn relationship(
+    from: &KeyedRelation,
+    to: &KeyedRelation,
+    is_self: bool,
+    kind: RelationshipKind,
+) -> Relationship {
     Relationship {
         table: from.name.clone(),
         foreign_table: to.name.clone(),
@@ -189,7 +195,8 @@ fn many_to_many(
     let by_id: HashMap<u32, &KeyedRelation> = relations.iter().map(|item| (item.id, item)).collect();
     for (table, references) in by_table {
         let Some(primary) = by_id.get(&table).and_then(|item| primary_key(item, keys)) else { continue };
-        let inside = |reference: &Reference<'_>| reference.pairs.iter().all(|pair| primary.contains(&pair.source));
+        let inside =
+            |reference: &Reference<'_>| reference.pairs.iter().all(|pair| primary.contains(&pair.source));
         let whole: Vec<&&Reference<'_>> = references.iter().filter(|reference| inside(reference)).collect();
         for source in &whole {
             for target in whole.iter().filter(|target| target.constraint != source.constraint) {
@@ -221,15 +228,12 @@ fn by_origin(
     deduced: Vec<Relationship>,
     computed: Vec<Computed>,
 ) -> HashMap<Arc<str>, HashMap<Arc<str>, Vec<Arc<Relationship>>>> {
-    let computed: Vec<Computed> = computed
-        .into_iter()
-        .filter(|item| item.table.schema == item.function.schema)
-        .collect();
-    let replaced: HashSet<(&Name, &Name)> = computed.iter().map(|item| (&item.table, &item.function)).collect();
-    let mut all: Vec<Relationship> = deduced
-        .into_iter()
-        .filter(|item| !replaced.contains(&(&item.table, &item.foreign_table)))
-        .collect();
+    let computed: Vec<Computed> =
+        computed.into_iter().filter(|item| item.table.schema == item.function.schema).collect();
+    let replaced: HashSet<(&Name, &Name)> =
+        computed.iter().map(|item| (&item.table, &item.function)).collect();
+    let mut all: Vec<Relationship> =
+        deduced.into_iter().filter(|item| !replaced.contains(&(&item.table, &item.foreign_table))).collect();
     drop(replaced);
     all.extend(computed.into_iter().map(|item| Relationship {
         is_self: item.table == item.foreign_table,

@@ -56,7 +56,12 @@ fn metrics(server: &Server) -> String {
         ("pgrst_db_pool_available", "gauge", "Connections that could be had at once", available.to_string()),
         ("pgrst_db_pool_waiting", "gauge", "Requests that wait for a connection", pool.waiting.to_string()),
         ("pgrst_db_pool_timeouts_total", "counter", "Waits that took too long", pool.timeouts.to_string()),
-        ("pgrst_schema_cache_loaded", "gauge", "Whether there is a schema cache", u8::from(schema.loaded).to_string()),
+        (
+            "pgrst_schema_cache_loaded",
+            "gauge",
+            "Whether there is a schema cache",
+            u8::from(schema.loaded).to_string(),
+        ),
     ];
     let mut text = String::new();
     for (name, kind, help, value) in rows {

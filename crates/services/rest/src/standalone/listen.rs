@@ -37,7 +37,9 @@ impl Listener {
     /// The address as a log shows it.
     pub(super) fn address(&self) -> String {
         match self {
-            Listener::Tcp(listener) => listener.local_addr().map(|address| address.to_string()).unwrap_or_default(),
+            Listener::Tcp(listener) => {
+                listener.local_addr().map(|address| address.to_string()).unwrap_or_default()
+            }
             Listener::Unix(_, path) => path.display().to_string(),
         }
     }

@@ -125,7 +125,7 @@ pub async fn run(config: ServerConfig, shutdown: CancellationToken) -> Result<()
     let state = Arc::clone(&server);
     let handler = serve::handler(move |request| {
         let rest = state.current().rest;
-        async move { rest.handle(request).await }
+        async move { rest.handle_directly(request).await }
     });
     serve::serve(main, handler, shutdown).await;
     while tasks.join_next().await.is_some() {}

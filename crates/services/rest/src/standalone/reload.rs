@@ -19,7 +19,10 @@ pub(super) struct Signals {
 
 impl Signals {
     pub(super) fn new() -> std::io::Result<Self> {
-        Ok(Signals { schema: signal(SignalKind::user_defined1())?, config: signal(SignalKind::user_defined2())? })
+        Ok(Signals {
+            schema: signal(SignalKind::user_defined1())?,
+            config: signal(SignalKind::user_defined2())?,
+        })
     }
 }
 
@@ -102,7 +105,8 @@ struct Failure {
 async fn with_database(server: &Server, config: &ServerConfig) -> Result<ServerConfig, Failure> {
     // A connection that cannot be had is worth another try; a function that raises is not.
     let failure = |error: pg::Error| Failure { retry: error.db().is_none(), text: error.to_string() };
-    let mut connection = server.pool.get().await.map_err(|error| Failure { text: error.to_string(), retry: true })?;
+    let mut connection =
+        server.pool.get().await.map_err(|error| Failure { text: error.to_string(), retry: true })?;
     let settings = if config.settings.db_config {
         database::settings(&mut connection, config.settings.db_pre_config.as_ref()).await.map_err(failure)?
     } else {

@@ -3,7 +3,8 @@
 use super::exposing;
 use rest::config::Settings;
 use rest::schema::{
-    HandlerTarget, Isolation, PgType, Relation, RelationKind, RelationshipKind, ReturnType, SchemaCache, Volatility, load,
+    HandlerTarget, Isolation, PgType, Relation, RelationKind, RelationshipKind, ReturnType, SchemaCache,
+    Volatility, load,
 };
 use testkit::Postgres;
 
@@ -84,7 +85,10 @@ async fn relations_and_columns() {
     assert!(clients.insertable && clients.updatable && clients.deletable);
     assert_eq!(clients.primary_key[..], ["id".into()]);
     let name = clients.column("name").unwrap();
-    assert_eq!((name.comment.as_deref(), name.nullable, name.max_length), (Some("What they are called"), false, Some(20)));
+    assert_eq!(
+        (name.comment.as_deref(), name.nullable, name.max_length),
+        (Some("What they are called"), false, Some(20))
+    );
     assert_eq!((&*name.base_type, &*name.nominal_type), ("character varying", "character varying(20)"));
     let id = clients.column("id").unwrap();
     assert!(id.identity);
@@ -149,7 +153,10 @@ async fn functions() {
     let add = cache.functions("api", "add");
     assert_eq!(add.iter().map(|function| function.arguments.len()).collect::<Vec<_>>(), [1, 3]);
     let long = &add[1];
-    assert_eq!((long.comment.as_deref(), long.volatility, long.variadic), (Some("Adds"), Volatility::Immutable, true));
+    assert_eq!(
+        (long.comment.as_deref(), long.volatility, long.variadic),
+        (Some("Adds"), Volatility::Immutable, true)
+    );
     assert_eq!(long.isolation, Some(Isolation::Serializable));
     let settings: Vec<_> = long.settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
     assert_eq!(settings, ["statement_timeout=5s", "default_transaction_isolation=serializable"]);
@@ -160,7 +167,9 @@ async fn functions() {
     assert!(listing.returns_set());
     assert_eq!(&*listing.row_type().unwrap().name, "projects");
     let pair = &cache.functions("api", "pair")[0];
-    assert!(matches!(&pair.returns, ReturnType::Single(PgType::Composite { name, .. }) if &*name.name == "record"));
+    assert!(
+        matches!(&pair.returns, ReturnType::Single(PgType::Composite { name, .. }) if &*name.name == "record")
+    );
     assert!(pair.arguments.is_empty());
     assert!(cache.functions("api", "raw")[0].returns_void());
     assert!(cache.functions("api", "no_way").is_empty(), "an unnamed integer cannot be passed");

@@ -6,11 +6,18 @@ fn column(number: i16, name: &str) -> KeyColumn {
 }
 
 fn key(name: &str, columns: &[(i16, &str)], kind: KeyKind) -> Key {
-    Key { name: name.into(), columns: columns.iter().map(|(number, name)| column(*number, name)).collect(), kind }
+    Key {
+        name: name.into(),
+        columns: columns.iter().map(|(number, name)| column(*number, name)).collect(),
+        kind,
+    }
 }
 
 fn foreign(relation: u32, columns: &[(i16, &str)]) -> KeyKind {
-    KeyKind::Foreign { relation, columns: columns.iter().map(|(number, name)| column(*number, name)).collect() }
+    KeyKind::Foreign {
+        relation,
+        columns: columns.iter().map(|(number, name)| column(*number, name)).collect(),
+    }
 }
 
 fn table(id: u32, schema: &str, name: &str, keys: Vec<Key>) -> KeyedRelation {
@@ -40,7 +47,8 @@ fn check(relations: Vec<KeyedRelation>, views: &[(u32, &[&str])], expected: &[&s
         .iter()
         .map(|(id, columns)| (*id, (1i16..).zip(columns.iter().map(|name| Arc::from(*name))).collect()))
         .collect();
-    let deduced = deduce(Known { relations: &relations, exposed: &exposed, views: &views, computed: Vec::new() });
+    let deduced =
+        deduce(Known { relations: &relations, exposed: &exposed, views: &views, computed: Vec::new() });
     let mut shown: Vec<String> =
         deduced.relationships.values().flat_map(HashMap::values).flatten().map(|item| show(item)).collect();
     shown.sort();
@@ -55,7 +63,9 @@ fn show(item: &Relationship) -> String {
     let kind = match &item.kind {
         RelationshipKind::ManyToOne { columns: pairs, .. } => format!("m2o({})", columns(pairs)),
         RelationshipKind::OneToMany { columns: pairs, .. } => format!("o2m({})", columns(pairs)),
-        RelationshipKind::OneToOne { columns: pairs, is_parent, .. } => format!("o2o({},{is_parent})", columns(pairs)),
+        RelationshipKind::OneToOne { columns: pairs, is_parent, .. } => {
+            format!("o2o({},{is_parent})", columns(pairs))
+        }
         RelationshipKind::ManyToMany(junction) => format!(
             "m2m({}: {} {})",
             junction.table.name,
@@ -69,7 +79,8 @@ fn show(item: &Relationship) -> String {
 
 #[test]
 fn a_foreign_key_leads_both_ways() {
-    let tasks = table(2, "api", "tasks", vec![primary(), key("fk", &[(2, "project_id")], foreign(1, &[(1, "id")]))]);
+    let tasks =
+        table(2, "api", "tasks", vec![primary(), key("fk", &[(2, "project_id")], foreign(1, &[(1, "id")]))]);
     check(
         vec![table(1, "api", "projects", vec![primary()]), tasks],
         &[],
@@ -80,8 +91,10 @@ fn a_foreign_key_leads_both_ways() {
 #[test]
 fn a_unique_foreign_key_is_one_to_one() {
     let country = table(1, "api", "country", vec![primary()]);
-    let keys =
-        vec![key("u", &[(2, "country_id")], KeyKind::Unique), key("fk", &[(2, "country_id")], foreign(1, &[(1, "id")]))];
+    let keys = vec![
+        key("u", &[(2, "country_id")], KeyKind::Unique),
+        key("fk", &[(2, "country_id")], foreign(1, &[(1, "id")])),
+    ];
     check(
         vec![country, table(2, "api", "capital", keys)],
         &[],
@@ -137,7 +150,12 @@ fn a_junction_needs_both_keys_in_its_primary_key() {
 #[test]
 fn views_stand_for_tables_that_are_not_exposed() {
     let actors = table(1, "private", "actors", vec![primary()]);
-    let roles = table(2, "private", "roles", vec![primary(), key("fk", &[(2, "actor_id")], foreign(1, &[(1, "id")]))]);
+    let roles = table(
+        2,
+        "private",
+        "roles",
+        vec![primary(), key("fk", &[(2, "actor_id")], foreign(1, &[(1, "id")]))],
+    );
     let deduced = check(
         vec![actors, roles, view(3, "actors", &[(1, 1, 1)]), view(4, "roles", &[(1, 2, 1), (2, 2, 2)])],
         &[(3, &["actor"]), (4, &["role", "whose"])],

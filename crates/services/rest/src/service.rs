@@ -1,0 +1,236 @@
+//! A request's way through the stages.
+
+use crate::config::{OpenApiMode, Settings};
+use crate::cors;
+use crate::execute::{self, Context};
+use crate::faults;
+use crate::jwt::Verifier;
+use crate::openapi::{self, VISIBLE_SQL, Visible};
+use crate::plan::{Plan, Planner};
+use crate::request::{self, Incoming};
+use crate::response;
+use crate::schema::{SchemaCache, SchemaHandle, Unavailable};
+use crate::statement;
+use axum::body::Body;
+use bytes::Bytes;
+use fault::Fault;
+use http::header::{AUTHORIZATION, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, Response, request::Parts};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use model::{Caller, Clock, SystemClock};
+use pg::Pool;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Bodies above this many bytes are refused.
+const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// The data API of one project. Cheap: it holds its settings and shares pool and schema cache.
+pub struct Rest {
+    pool: Pool,
+    schema: SchemaHandle,
+    settings: Arc<Settings>,
+    verifier: Verifier,
+    clock: Arc<dyn Clock>,
+}
+
+impl Rest {
+    /// The data API over a pool whose login role may become the roles of the requests.
+    pub fn new(pool: Pool, schema: SchemaHandle, settings: Arc<Settings>) -> Self {
+        let verifier = Verifier::new(&settings);
+        Rest { pool, schema, settings, verifier, clock: Arc::new(SystemClock) }
+    }
+
+    /// The same with another clock, against which tokens expire.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> &Arc<Settings> {
+        &self.settings
+    }
+
+    /// The way to the schema cache.
+    pub fn schema(&self) -> &SchemaHandle {
+        &self.schema
+    }
+
+    /// Answers a request whose service prefix has been stripped. A [`Caller`] among the request's extensions is
+    /// believed; without one the `Authorization` header is verified.
+    pub async fn handle(&self, request: http::Request<Body>) -> Response<Body> {
+        let (parts, body) = request.into_parts();
+        match self.answer(&parts, body).await {
+            Ok(response) => response,
+            Err(fault) => {
+                log(&fault);
+                response::fault_response(&fault, &self.settings)
+            }
+        }
+    }
+
+    /// [`Rest::handle`] for a server without a gateway before it: with cross-origin headers, the trace header
+    /// and our name.
+    pub async fn handle_directly(&self, request: http::Request<Body>) -> Response<Body> {
+        let settings = &self.settings;
+        let headers = request.headers();
+        let grant = cors::Grant::of(headers, settings);
+        let trace = settings.server_trace_header.clone();
+        let trace = trace.map(|name| {
+            let value = headers.get(&name).cloned().unwrap_or(HeaderValue::from_static(""));
+            (name, value)
+        });
+        let mut response = match cors::preflight(request.method(), headers, settings) {
+            Some(response) => response,
+            None => {
+                let mut response = self.handle(request).await;
+                if let Some(grant) = grant {
+                    grant.expose(response.headers_mut());
+                }
+                response
+            }
+        };
+        if let Some((name, value)) = trace {
+            response.headers_mut().insert(name, value);
+        }
+        response.headers_mut().entry(http::header::SERVER).or_insert(HeaderValue::from_static(SERVER));
+        response
+    }
+
+    async fn answer(&self, parts: &Parts, body: Body) -> Result<Response<Body>, Fault> {
+        let settings = &*self.settings;
+        let mut timing = Timing::start();
+        let caller = match parts.extensions.get::<Caller>() {
+            Some(caller) => caller.clone(),
+            None => self.verifier.caller(parts.headers.get(AUTHORIZATION), self.clock.now())?,
+        };
+        timing.note("jwt");
+        let cache = self.schema.get().await.map_err(no_schema_cache)?;
+        let body = read_body(body).await?;
+        timing.skip();
+        let incoming = Incoming {
+            method: &parts.method,
+            path: parts.uri.path(),
+            query: parts.uri.query().unwrap_or_default(),
+            headers: &parts.headers,
+        };
+        let request = request::parse(incoming, body, settings)?;
+        timing.note("parse");
+        let plan = Planner { cache: &cache, settings }.plan(&request)?;
+        timing.note("plan");
+        let context =
+            Context { settings, caller: &caller, incoming, schema: &request.schema, prefer: &request.prefer };
+        let mut response = match plan {
+            Plan::Rows(plan) => {
+                let statement = statement::build(&plan, &request, settings);
+                let outcome = execute::run(&self.pool, context, &request, &plan, statement).await?;
+                timing.note("transaction");
+                response::rows(outcome, &request, &plan, settings)?
+            }
+            Plan::Info { allow } => {
+                timing.note("transaction");
+                response::info(&allow)
+            }
+            Plan::Describe { head, schema } => {
+                let document = self.describe(context, &cache, &schema, head).await?;
+                timing.note("transaction");
+                response::description(document, head, &request, settings)
+            }
+        };
+        timing.note("response");
+        if settings.server_timing_enabled {
+            timing.show(response.headers_mut());
+        }
+        Ok(response)
+    }
+
+    async fn describe(
+        &self,
+        context: Context<'_>,
+        cache: &SchemaCache,
+        schema: &str,
+        head: bool,
+    ) -> Result<Bytes, Fault> {
+        let visible = match self.settings.openapi_mode {
+            OpenApiMode::FollowPrivileges => Some(self.visible(context, schema).await?),
+            OpenApiMode::IgnorePrivileges | OpenApiMode::Disabled => None,
+        };
+        if head {
+            return Ok(Bytes::new());
+        }
+        let document = openapi::document(cache, &self.settings, schema, visible.as_ref());
+        Ok(document.to_string().into())
+    }
+
+    async fn visible(&self, context: Context<'_>, schema: &str) -> Result<Visible, Fault> {
+        let results = execute::run_read(&self.pool, context, VISIBLE_SQL, vec![pg::text(schema)]).await?;
+        let text = results.first().and_then(|row| row.text(0)).unwrap_or("[[],[]]");
+        Visible::parse(text)
+            .map_err(|error| faults::internal("The root cannot be described").caused_by(error))
+    }
+}
+
+const SERVER: &str = concat!("rowhouse/", env!("CARGO_PKG_VERSION"));
+
+async fn read_body(body: Body) -> Result<Bytes, Fault> {
+    let limited = Limited::new(body, BODY_BYTES_MAX);
+    match tokio::time::timeout(BODY_TIMEOUT, limited.collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(faults::body_too_large()),
+        Ok(Err(error)) => Err(faults::body("The request body could not be read").caused_by(error)),
+        Err(_) => Err(faults::body("The request body did not arrive in time")),
+    }
+}
+
+fn no_schema_cache(unavailable: Unavailable) -> Fault {
+    let seconds = unavailable.retry_after.as_secs().max(1);
+    faults::no_schema_cache().with_header(RETRY_AFTER, HeaderValue::from(seconds)).caused_by(unavailable)
+}
+
+/// A fault of ours is worth a line; a client's is in the access log.
+fn log(fault: &Fault) {
+    if fault.status.is_server_error() {
+        tracing::error!(code = %fault.code, cause = fault.cause().map(tracing::field::display), "{}", fault.message);
+    } else {
+        tracing::debug!(code = %fault.code, cause = fault.cause().map(tracing::field::display), "{}", fault.message);
+    }
+}
+
+/// How long the stages took.
+struct Timing {
+    last: Instant,
+    stages: Vec<(&'static str, Duration)>,
+}
+
+impl Timing {
+    fn start() -> Self {
+        Timing { last: Instant::now(), stages: Vec::new() }
+    }
+
+    fn skip(&mut self) {
+        self.last = Instant::now();
+    }
+
+    fn note(&mut self, stage: &'static str) {
+        let now = Instant::now();
+        self.stages.push((stage, now - self.last));
+        self.last = now;
+    }
+
+    /// `jwt;dur=0.1, parse;dur=…` in milliseconds.
+    fn show(&self, headers: &mut http::HeaderMap) {
+        const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+        let shown: Vec<String> = self
+            .stages
+            .iter()
+            .map(|(stage, took)| format!("{stage};dur={:.1}", took.as_secs_f64() * 1000.0))
+            .collect();
+        if let Ok(value) = HeaderValue::try_from(shown.join(", ")) {
+            headers.insert(SERVER_TIMING, value);
+        }
+    }
+}

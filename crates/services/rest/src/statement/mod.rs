@@ -1,0 +1,294 @@
+//! The third stage: a plan becomes one statement that returns one row.
+//!
+//! The row holds the body, made in the database, the numbers of rows and what the transaction left in its
+//! settings. The statement's text depends on the request's shape only: every value is a parameter.
+
+mod call;
+mod filter;
+mod read;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use crate::config::Settings;
+use crate::plan::{Call, Level, Maker, Rows, Work, Write};
+use crate::request::{Count, MediaType, PlanType, Preferences, Representation, Request, Span};
+use sql::Fragment;
+
+/// The name of the part that writes or calls.
+const SOURCE: &str = "pgrst_source";
+
+/// The columns of the row, in their order.
+pub mod column {
+    /// The number of rows without a limit; null when it was not asked.
+    pub const TOTAL: usize = 0;
+    /// The number of rows returned or changed.
+    pub const ROWS: usize = 1;
+    pub const BODY: usize = 2;
+    /// `response.headers`.
+    pub const HEADERS: usize = 3;
+    /// `response.status`.
+    pub const STATUS: usize = 4;
+    /// The primary key of the only row inserted, as JSON pairs.
+    pub const LOCATION: usize = 5;
+    /// How many rows were inserted rather than updated.
+    pub const INSERTED: usize = 6;
+}
+
+/// What is sent for a plan.
+#[derive(Debug)]
+pub struct Statement {
+    pub main: Fragment,
+    /// The main statement only explains: its rows are lines of text.
+    pub explains: bool,
+    /// An EXPLAIN whose first node's rows estimate the total.
+    pub estimate: Option<Fragment>,
+}
+
+/// The statement of a plan.
+pub fn build(rows: &Rows, request: &Request, settings: &Settings) -> Statement {
+    let mut main = Fragment::new();
+    let explained = match &rows.media {
+        MediaType::Plan(plan) => {
+            explain(&mut main, plan);
+            true
+        }
+        _ => false,
+    };
+    match &rows.work {
+        Work::Read { .. } => read(&mut main, rows, request, settings),
+        Work::Write(work) => write(&mut main, rows, work, request),
+        Work::Call { call, .. } => self::call(&mut main, rows, call, request, settings),
+    }
+    let estimates = matches!(rows.work, Work::Read { .. }) && request.prefer.estimates() && !explained;
+    Statement { main, explains: explained, estimate: estimates.then(|| estimate(&rows.root)) }
+}
+
+fn explain(f: &mut Fragment, plan: &PlanType) {
+    f.push("explain (format ").push(if plan.json { "json" } else { "text" });
+    for option in &plan.options {
+        f.push(", ").push(option.as_str());
+    }
+    f.push(") ");
+}
+
+fn estimate(root: &Level) -> Fragment {
+    let mut f = Fragment::new();
+    f.push("explain (format json) ");
+    read::count(&mut f, root);
+    f
+}
+
+fn read(f: &mut Fragment, rows: &Rows, request: &Request, settings: &Settings) {
+    let shared = rows.maker == Maker::Csv;
+    if shared {
+        f.push("with pgrst_rows as (");
+        read::level(f, &rows.root);
+        f.push(") ");
+    }
+    f.push("select ");
+    total(f, rows, &request.prefer, settings, "count(*)");
+    f.push(", count(*), ");
+    body(f, &rows.maker, Shape::Rows);
+    f.push(", ");
+    settings_left(f);
+    f.push(", null, null from ");
+    from_rows(f, &rows.root, shared);
+}
+
+/// The rows under the alias that bodies are made from.
+fn from_rows(f: &mut Fragment, root: &Level, shared: bool) {
+    if shared {
+        f.push("pgrst_rows as _rest_t");
+    } else {
+        f.push("(");
+        read::level(f, root);
+        f.push(") as _rest_t");
+    }
+}
+
+/// The number of rows without a limit. Without a limit that is the number of rows returned.
+fn total(f: &mut Fragment, rows: &Rows, prefer: &Preferences, settings: &Settings, returned: &'static str) {
+    if !prefer.counts() {
+        f.push("null::bigint");
+    } else if settings.db_max_rows.is_none() && rows.root.span == Span::ALL {
+        f.push(returned);
+    } else {
+        f.push("(select count(*) from (");
+        read::count(f, &rows.root);
+        let limit = settings
+            .db_max_rows
+            .filter(|_| prefer.count == Some(Count::Estimated) && matches!(rows.work, Work::Read { .. }));
+        if let Some(limit) = limit {
+            f.push(" limit ").bind((limit + 1).to_string());
+        }
+        f.push(") as pgrst_count)");
+    }
+}
+
+fn settings_left(f: &mut Fragment) {
+    f.push("nullif(current_setting('response.headers', true), ''), nullif(current_setting('response.status', true), '')");
+}
+
+fn write(f: &mut Fragment, rows: &Rows, work: &Write, request: &Request) {
+    f.push("with pgrst_source as (");
+    write::write(f, work);
+    f.push(")");
+    let shared = rows.maker == Maker::Csv;
+    if shared {
+        f.push(", pgrst_rows as (");
+        read::level(f, &rows.root);
+        f.push(")");
+    }
+    f.push(" select null::bigint, count(*), ");
+    body(f, &rows.maker, Shape::Rows);
+    f.push(", ");
+    settings_left(f);
+    f.push(", ");
+    location(f, work, request);
+    f.push(if work.counts_inserted() {
+        ", nullif(current_setting('pgrst.inserted', true), '')::int from "
+    } else {
+        ", null from "
+    });
+    if rows.maker == Maker::Nothing {
+        f.push("pgrst_source as _rest_t");
+    } else {
+        from_rows(f, &rows.root, shared);
+    }
+}
+
+/// The primary key of the only row: for `Location`.
+fn location(f: &mut Fragment, work: &Write, request: &Request) {
+    let wanted = request.prefer.representation == Some(Representation::HeadersOnly);
+    let inserts = work.mutation == crate::request::Mutation::Create && !work.primary_key.is_empty();
+    if !wanted || !inserts {
+        f.push("null");
+        return;
+    }
+    let key: Vec<String> = work.primary_key.iter().map(|name| name.to_string()).collect();
+    f.push("case when count(*) = 1 then (select json_agg(json_build_array(pair.key, pair.value)) from ");
+    f.push("json_each_text((select row_to_json(only) from pgrst_source as only limit 1)) as pair ");
+    f.push("where pair.key = any (").bind(array_literal(&key)).push("::text[])) end");
+}
+
+fn call(f: &mut Fragment, rows: &Rows, call: &Call, request: &Request, settings: &Settings) {
+    let function = &call.function;
+    f.push("with pgrst_source as (");
+    call::call(f, call);
+    f.push(")");
+    let shared = rows.maker == Maker::Csv;
+    if shared {
+        f.push(", pgrst_rows as (");
+        read::level(f, &rows.root);
+        f.push(")");
+    }
+    let returned = if function.returns_set() { "count(*)" } else { "1" };
+    f.push(" select ");
+    total(f, rows, &request.prefer, settings, returned);
+    f.push(", ").push(returned).push(", ");
+    let shape = if function.returns_scalar() {
+        Shape::Value
+    } else if function.returns_set_of_scalar() {
+        Shape::Values
+    } else if function.returns_single_composite() {
+        Shape::Row
+    } else {
+        Shape::Rows
+    };
+    body(f, &rows.maker, shape);
+    f.push(", ");
+    settings_left(f);
+    f.push(", null, null from ");
+    from_rows(f, &rows.root, shared);
+}
+
+/// What the rows are, as JSON sees them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    Rows,
+    Row,
+    /// Each row has one column that is the element.
+    Values,
+    Value,
+}
+
+impl Shape {
+    fn element(self) -> &'static str {
+        match self {
+            Shape::Rows | Shape::Row => "_rest_t",
+            Shape::Values | Shape::Value => "_rest_t.pgrst_scalar",
+        }
+    }
+}
+
+fn body(f: &mut Fragment, maker: &Maker, shape: Shape) {
+    match maker {
+        // The one row of a value must not vanish into an aggregate of none.
+        Maker::Nothing if matches!(shape, Shape::Value | Shape::Row) => {
+            f.push("max(null::text)");
+        }
+        Maker::Nothing => {
+            f.push("null");
+        }
+        Maker::Json { stripped } => {
+            let single = matches!(shape, Shape::Row | Shape::Value);
+            json(f, shape, *stripped, single);
+        }
+        Maker::Single { stripped } => {
+            json(f, if shape == Shape::Values { Shape::Rows } else { shape }, *stripped, true)
+        }
+        Maker::Csv => csv(f),
+        Maker::GeoJson => {
+            f.push("json_build_object('type', 'FeatureCollection', 'features', ");
+            f.push("coalesce(json_agg(ST_AsGeoJSON(_rest_t)::json), '[]'))");
+        }
+        Maker::Aggregate { function, row_type } => {
+            f.name(&function.to_sql()).push("(");
+            if matches!(shape, Shape::Value) {
+                f.push("_rest_t.pgrst_scalar");
+            } else {
+                f.push("_rest_t");
+                if let Some(row_type) = row_type {
+                    f.push("::").name(&row_type.to_sql());
+                }
+            }
+            f.push(")");
+        }
+        Maker::Value => {
+            f.push("_rest_t.pgrst_scalar");
+        }
+    }
+}
+
+fn json(f: &mut Fragment, shape: Shape, stripped: bool, single: bool) {
+    f.push("coalesce(").push(if stripped { "json_strip_nulls(" } else { "" });
+    f.push("json_agg(").push(shape.element()).push(")");
+    f.push(if single { "->0" } else { "" });
+    f.push(if stripped { ")" } else { "" });
+    f.push(if single { ", 'null')" } else { ", '[]')" });
+}
+
+/// A header with the names of the first row and the rows as record literals without their parentheses.
+fn csv(f: &mut Fragment) {
+    f.push("(select coalesce(string_agg(name, ','), '') from (select json_object_keys(row_to_json(first)) as name ");
+    f.push("from (select * from pgrst_rows limit 1) as first) as names) || E'\\n' || ");
+    f.push("coalesce(string_agg(substring(_rest_t::text, 2, length(_rest_t::text) - 2), E'\\n'), '')");
+}
+
+/// An array's text form, every element quoted.
+pub fn array_literal(values: &[String]) -> String {
+    let mut text = String::from("{");
+    for (i, value) in values.iter().enumerate() {
+        text.push_str(if i > 0 { ",\"" } else { "\"" });
+        for c in value.chars().filter(|c| *c != '\0') {
+            if matches!(c, '"' | '\\') {
+                text.push('\\');
+            }
+            text.push(c);
+        }
+        text.push('"');
+    }
+    text.push('}');
+    text
+}
