@@ -117,8 +117,12 @@ impl Connection {
     pub async fn run(&mut self, pipeline: &Pipeline) -> Result<Vec<Rows>, Error> {
         let alone = self.transaction == TransactionStatus::Idle;
         match self.exchange(&pipeline.steps).await {
-            Err(error) if alone && is_stale_statement(&error) => {
+            Err(error) if is_stale_statement(&error) => {
                 self.forget(&pipeline.steps);
+                // Not where a step of the pipeline itself has opened a transaction, which has failed now.
+                if !alone || self.in_transaction() {
+                    return Err(error);
+                }
                 self.exchange(&pipeline.steps).await
             }
             result => result,
