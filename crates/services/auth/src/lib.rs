@@ -1,3 +1,97 @@
-//! Supabase Auth on the wire, for one project.
+//! Supabase Auth on the wire, for one project: who the users are, how they sign in, and the tokens they get.
+//!
+//! [`Auth`] is made per project and cheap: a pool, settings and a few counters. A request goes through
+//! `routes/` (parse, authorise, call, shape), which asks `flow/` what to do (pure) and has `store/` do it, in
+//! one or two round trips. Mail is never sent here: a message is a row in an outbox, written in the same
+//! transaction as the change that needs it.
+//!
+//! Behaviour, messages and codes are those of the reference server, which the tests of the public clients
+//! match; where we differ on purpose, a comment says so.
 
+mod call;
+mod flow;
+mod guard;
+mod hasher;
+mod issue;
+mod limits;
+mod message;
+mod moment;
+mod refusal;
+mod reply;
+mod routes;
 pub mod schema;
+mod settings;
+mod store;
+
+pub use settings::{MfaSettings, RateLimits, SessionSettings, Settings};
+
+use axum::body::Body;
+use http::{Request, Response};
+use model::Clock;
+use moment::Moment;
+use refusal::{Outcome, refuse};
+use std::sync::Arc;
+
+/// The auth service of one project.
+#[derive(Debug)]
+pub struct Auth {
+    pub(crate) settings: Settings,
+    pub(crate) db: store::db::Db,
+    pub(crate) limits: limits::Limits,
+    clock: Arc<dyn Clock>,
+}
+
+impl Auth {
+    /// A service with these settings on this database. The pool's login role must be `supabase_auth_admin` or
+    /// able to become it.
+    pub fn new(settings: Settings, pool: pg::Pool, clock: Arc<dyn Clock>) -> Auth {
+        let db = store::db::Db::new(pool, &settings.extra_settings);
+        let limits = limits::Limits::new(&settings.rate_limits);
+        Auth { settings, db, limits, clock }
+    }
+
+    /// Answers a request whose path has no prefix of the gateway any more: `/signup`.
+    pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
+        let headers = request.headers().clone();
+        let now = Moment::from_system(self.clock.now());
+        let answer = tokio::time::timeout(self.settings.request_timeout, Box::pin(self.answer(request, now)));
+        let refusal = match answer.await {
+            Ok(Ok(response)) => return response,
+            Ok(Err(refusal)) => refusal,
+            Err(_) => refuse(
+                504,
+                "request_timeout",
+                "Processing this request timed out, please retry after a moment.",
+            ),
+        };
+        if let Some(cause) = refusal.fault.cause() {
+            tracing::error!(status = refusal.fault.status.as_u16(), message = %refusal.fault.message, %cause, "auth request failed");
+        } else {
+            tracing::debug!(fault = %refusal.fault, "auth request refused");
+        }
+        reply::refusal(&refusal, &headers)
+    }
+
+    async fn answer(&self, request: Request<Body>, now: Moment) -> Outcome<Response<Body>> {
+        let endpoint = match routes::find(request.method(), request.uri().path()) {
+            Ok(found) => found,
+            Err(status) => return Ok(reply::unrouted(status)),
+        };
+        let call = call::Call::read(request, &self.settings, now).await?;
+        routes::run(self, endpoint, &call).await
+    }
+}
+
+impl Auth {
+    /// The entry that the audit log gets for an action; nothing when it is switched off.
+    pub(crate) fn audit(
+        &self,
+        actor: &store::audit::Actor,
+        action: &'static str,
+        traits: Option<serde_json::Value>,
+        call: &call::Call,
+    ) -> Vec<store::db::Step> {
+        let entry = || store::audit::insert(actor, action, traits, &call.ip_text(), call.now);
+        if self.settings.audit_log { vec![entry()] } else { Vec::new() }
+    }
+}

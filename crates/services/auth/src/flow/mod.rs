@@ -1,0 +1,10 @@
+//! The decisions of auth: settings, state and time in, an outcome out. No I/O.
+
+pub(crate) mod address;
+pub(crate) mod ban;
+pub(crate) mod one_time;
+pub(crate) mod password;
+pub(crate) mod pkce;
+pub(crate) mod redirect;
+pub(crate) mod refresh;
+pub(crate) mod session;

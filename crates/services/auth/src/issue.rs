@@ -1,0 +1,200 @@
+//! Sessions and the tokens that prove them.
+
+use crate::Auth;
+use crate::call::Call;
+use crate::flow::password::Weakness;
+use crate::flow::refresh::new_token;
+use crate::flow::session::{Assurance, is_second_factor};
+use crate::moment::Moment;
+use crate::refusal::{Outcome, internal};
+use crate::reply;
+use crate::store::db::Step;
+use crate::store::records::{Method, Session, User};
+use crate::store::sessions::Device;
+use crate::store::users::Patch;
+use crate::store::{refresh_tokens, sessions, users};
+use axum::body::Body;
+use http::Response;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+/// A session about to be written.
+#[derive(Debug)]
+pub(crate) struct NewSession {
+    user: Uuid,
+    id: Uuid,
+    refresh_token: String,
+    method: &'static str,
+}
+
+impl NewSession {
+    pub(crate) fn new(user: Uuid, method: &'static str) -> NewSession {
+        NewSession { user, id: Uuid::new_v4(), refresh_token: new_token(), method }
+    }
+
+    /// Writes the session, how it was authenticated and its first refresh token; the last step reads the user.
+    pub(crate) fn steps(&self, call: &Call) -> Vec<Step> {
+        let now = call.now;
+        vec![
+            sessions::insert(self.id, self.user, &device(call), None, now),
+            refresh_tokens::insert(&self.refresh_token, self.user, self.id, None, now),
+            sessions::add_method(self.id, self.method, now),
+            Patch::new().time("last_sign_in_at", Some(now)).on(self.user, now),
+            users::by_id(self.user),
+        ]
+    }
+
+    /// The answer, after the steps have been committed.
+    pub(crate) fn grant(self, auth: &Auth, call: &Call, user: User) -> Outcome<Grant> {
+        let session = Session {
+            id: self.id,
+            user_id: self.user,
+            created_at: call.now,
+            not_after: None,
+            refreshed_at: None,
+            aal: None,
+            tag: None,
+            oauth_client_id: None,
+            scopes: None,
+            amr: vec![Method { authentication_method: self.method.to_owned(), updated_at: call.now }],
+        };
+        Grant::new(auth, user, &session, self.refresh_token, call.now)
+    }
+}
+
+/// Where a request comes from, for its session.
+pub(crate) fn device(call: &Call) -> Device {
+    Device { user_agent: call.user_agent().to_owned(), ip: call.ip }
+}
+
+/// The answer to every kind of sign-in.
+#[derive(Debug, Serialize)]
+pub(crate) struct Grant {
+    pub(crate) access_token: String,
+    token_type: &'static str,
+    pub(crate) expires_in: i64,
+    pub(crate) expires_at: i64,
+    pub(crate) refresh_token: String,
+    user: User,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) provider_token: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) provider_refresh_token: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weak_password: Option<Value>,
+    #[serde(skip)]
+    session: Uuid,
+}
+
+impl Grant {
+    pub(crate) fn new(
+        auth: &Auth,
+        user: User,
+        session: &Session,
+        refresh_token: String,
+        now: Moment,
+    ) -> Outcome<Grant> {
+        let settings = &auth.settings;
+        let amr = methods(session);
+        let level = if session.amr.iter().any(|m| is_second_factor(&m.authentication_method)) {
+            Assurance::Aal2
+        } else {
+            Assurance::Aal1
+        };
+        let mut end = now.plus(settings.jwt_expiry);
+        let low_limit = settings.sessions.allow_low_aal.filter(|limit| !limit.is_zero());
+        if let Some(limit) = low_limit.filter(|_| level < user.possible_assurance()) {
+            end = end.min(session.created_at.plus(limit));
+        }
+        let claims = AccessClaims {
+            iss: &settings.jwt_issuer,
+            sub: user.id,
+            aud: user.aud.as_deref().unwrap_or_default(),
+            exp: end.unix(),
+            iat: now.unix(),
+            email: user.email(),
+            phone: user.phone(),
+            app_metadata: user.app_metadata(),
+            user_metadata: user.user_metadata(),
+            role: user.role.as_deref().unwrap_or_default(),
+            aal: level.as_str(),
+            amr,
+            session_id: session.id,
+            is_anonymous: user.is_anonymous,
+            client_id: session.oauth_client_id,
+            scope: session.scopes.as_deref(),
+        };
+        let access_token =
+            settings.keys.sign(&claims).map_err(|e| internal("error generating jwt token", e))?;
+        Ok(Grant {
+            access_token,
+            token_type: "bearer",
+            expires_in: end.unix() - now.unix(),
+            expires_at: end.unix(),
+            refresh_token,
+            user,
+            provider_token: None,
+            provider_refresh_token: None,
+            weak_password: None,
+            session: session.id,
+        })
+    }
+
+    /// Tells the client that the password, though right, is weak by now.
+    pub(crate) fn warn(mut self, weakness: Option<Weakness>) -> Grant {
+        self.weak_password = weakness.map(|w| json!({ "message": w.message, "reasons": w.reasons }));
+        self
+    }
+
+    /// The answer with the headers that name user, session and token.
+    pub(crate) fn respond(&self) -> Response<Body> {
+        let mut response = reply::ok(self);
+        reply::set(&mut response, "sb-auth-user-id", &self.user.id.to_string());
+        reply::set(&mut response, "sb-auth-session-id", &self.session.to_string());
+        let prefix = self.refresh_token.get(..5).unwrap_or_default();
+        reply::set(&mut response, "sb-auth-refresh-token-prefix", prefix);
+        response
+    }
+}
+
+/// The claims of an access token, in their order.
+#[derive(Serialize)]
+struct AccessClaims<'a> {
+    #[serde(skip_serializing_if = "str::is_empty")]
+    iss: &'a str,
+    sub: Uuid,
+    aud: &'a str,
+    exp: i64,
+    iat: i64,
+    email: &'a str,
+    phone: &'a str,
+    app_metadata: Map<String, Value>,
+    user_metadata: Map<String, Value>,
+    role: &'a str,
+    aal: &'static str,
+    amr: Vec<AmrEntry<'a>>,
+    session_id: Uuid,
+    is_anonymous: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct AmrEntry<'a> {
+    method: &'a str,
+    timestamp: i64,
+}
+
+/// How the session was authenticated, the latest first.
+fn methods(session: &Session) -> Vec<AmrEntry<'_>> {
+    let mut list: Vec<_> = session
+        .amr
+        .iter()
+        .map(|m| AmrEntry { method: &m.authentication_method, timestamp: m.updated_at.unix() })
+        .collect();
+    list.sort_by_key(|entry| std::cmp::Reverse(entry.timestamp));
+    list
+}

@@ -1,0 +1,115 @@
+//! Limits on requests a client and on messages a project, counted in memory.
+
+use crate::call::{Call, limit_key};
+use crate::moment::Moment;
+use crate::refusal::{Outcome, refuse};
+use crate::settings::{RateLimits, Settings};
+use lru::LruCache;
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, PoisonError};
+
+/// Clients remembered; beyond it the one that was seen longest ago is forgotten.
+const CLIENTS_MAX: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
+
+/// What a client's requests are counted under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Bucket {
+    Signup,
+    Recover,
+    Resend,
+    MagicLink,
+    Otp,
+    User,
+    Anonymous,
+    Token,
+    Verify,
+    FactorChallenge,
+    FactorVerify,
+}
+
+/// Counters of one project.
+#[derive(Debug)]
+pub(crate) struct Limits {
+    rates: RateLimits,
+    clients: Mutex<LruCache<(Bucket, String), Level>>,
+    mails: Mutex<Window>,
+}
+
+/// The tokens left in a bucket.
+#[derive(Debug, Clone, Copy)]
+struct Level {
+    tokens: f64,
+    at: Moment,
+}
+
+/// Messages of the current hour.
+#[derive(Debug, Default)]
+struct Window {
+    start: i64,
+    count: u32,
+}
+
+impl Limits {
+    pub(crate) fn new(rates: &RateLimits) -> Limits {
+        Limits {
+            rates: rates.clone(),
+            clients: Mutex::new(LruCache::new(CLIENTS_MAX)),
+            mails: Mutex::default(),
+        }
+    }
+
+    /// Counts a request; refuses it when its client has sent too many.
+    pub(crate) fn count(&self, bucket: Bucket, settings: &Settings, call: &Call) -> Outcome<()> {
+        let Some(client) = limit_key(&call.headers, settings) else { return Ok(()) };
+        let (rate, burst) = self.rate(bucket);
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let level = clients.get_or_insert_mut((bucket, client), || Level { tokens: burst, at: call.now });
+        let passed = call.now.seconds_since(level.at).max(0);
+        if passed > 0 {
+            level.tokens = (level.tokens + passed as f64 * rate).min(burst);
+            level.at = call.now;
+        }
+        if level.tokens < 1.0 {
+            return Err(refuse(429, "over_request_rate_limit", "Request rate limit reached"));
+        }
+        level.tokens -= 1.0;
+        Ok(())
+    }
+
+    /// Tokens a second, and how many a bucket holds.
+    fn rate(&self, bucket: Bucket) -> (f64, f64) {
+        let per = |count: u32, seconds: u32| f64::from(count) / f64::from(seconds);
+        match bucket {
+            Bucket::Signup
+            | Bucket::Recover
+            | Bucket::Resend
+            | Bucket::MagicLink
+            | Bucket::Otp
+            | Bucket::User => (per(self.rates.otp, 300), 30.0),
+            Bucket::Anonymous => (per(self.rates.anonymous, 3600), f64::from(self.rates.anonymous)),
+            Bucket::Token => (per(self.rates.token_refresh, 300), 30.0),
+            Bucket::Verify => (per(self.rates.verify, 300), 30.0),
+            Bucket::FactorChallenge | Bucket::FactorVerify => (per(self.rates.mfa, 60), 30.0),
+        }
+    }
+
+    /// Counts a mail; refuses it when the project's hour is full. None counts while addresses confirm themselves.
+    pub(crate) fn count_mail(&self, settings: &Settings, now: Moment) -> Outcome<()> {
+        let full = || refuse(429, "over_email_send_rate_limit", "email rate limit exceeded");
+        if self.rates.email_sent == 0 {
+            return Err(full());
+        }
+        if settings.mailer_autoconfirm {
+            return Ok(());
+        }
+        let mut window = self.mails.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.unix() - window.start >= 3600 {
+            *window = Window { start: now.unix(), count: 0 };
+        }
+        if window.count >= self.rates.email_sent {
+            return Err(full());
+        }
+        window.count += 1;
+        Ok(())
+    }
+}

@@ -1,0 +1,172 @@
+//! The routes: which path and method is what, and one file a flow step.
+
+mod admin_audit;
+mod admin_user_delete;
+mod admin_user_update;
+mod admin_users;
+mod email_change;
+mod invite;
+mod keys;
+mod logout;
+mod otp;
+mod pages;
+mod password_grant;
+mod pkce_grant;
+mod reauthenticate;
+mod recover;
+mod refresh_grant;
+mod resend;
+mod settings;
+mod signup;
+mod user;
+mod user_update;
+mod verify;
+
+use crate::Auth;
+use crate::call::Call;
+use crate::limits::Bucket;
+use crate::refusal::{Outcome, refuse};
+use axum::body::Body;
+use http::{Method, Response, StatusCode};
+
+/// Said of an address that another account has.
+const EMAIL_TAKEN: &str = "A user with this email address has already been registered";
+/// Said of a number that another account has.
+const PHONE_TAKEN: &str = "A user with this phone number has already been registered";
+
+/// What can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    Health,
+    Settings,
+    Jwks,
+    Signup,
+    Token,
+    UserGet,
+    UserUpdate,
+    Logout,
+    Recover,
+    Otp,
+    MagicLink,
+    Resend,
+    VerifyGet,
+    VerifyPost,
+    Reauthenticate,
+    Invite,
+    AdminAudit,
+    AdminUserList,
+    AdminUserCreate,
+    AdminUserGet,
+    AdminUserUpdate,
+    AdminUserDelete,
+}
+
+/// The table of routes. `:id` stands for any segment.
+const ROUTES: &[(Method, &str, Endpoint)] = &[
+    (Method::GET, "/health", Endpoint::Health),
+    (Method::GET, "/settings", Endpoint::Settings),
+    (Method::GET, "/.well-known/jwks.json", Endpoint::Jwks),
+    (Method::POST, "/signup", Endpoint::Signup),
+    (Method::POST, "/token", Endpoint::Token),
+    (Method::GET, "/user", Endpoint::UserGet),
+    (Method::PUT, "/user", Endpoint::UserUpdate),
+    (Method::POST, "/logout", Endpoint::Logout),
+    (Method::POST, "/recover", Endpoint::Recover),
+    (Method::POST, "/otp", Endpoint::Otp),
+    (Method::POST, "/magiclink", Endpoint::MagicLink),
+    (Method::POST, "/resend", Endpoint::Resend),
+    (Method::GET, "/verify", Endpoint::VerifyGet),
+    (Method::POST, "/verify", Endpoint::VerifyPost),
+    (Method::GET, "/reauthenticate", Endpoint::Reauthenticate),
+    (Method::POST, "/invite", Endpoint::Invite),
+    (Method::GET, "/admin/audit", Endpoint::AdminAudit),
+    (Method::GET, "/admin/users", Endpoint::AdminUserList),
+    (Method::POST, "/admin/users", Endpoint::AdminUserCreate),
+    (Method::GET, "/admin/users/:id", Endpoint::AdminUserGet),
+    (Method::PUT, "/admin/users/:id", Endpoint::AdminUserUpdate),
+    (Method::DELETE, "/admin/users/:id", Endpoint::AdminUserDelete),
+];
+
+/// The endpoint for a method and path, with or without a trailing slash; else 404 or 405.
+pub(crate) fn find(method: &Method, path: &str) -> Result<Endpoint, StatusCode> {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let mut known = false;
+    for (allowed, pattern, endpoint) in ROUTES {
+        if fits(pattern, path) {
+            if allowed == method {
+                return Ok(*endpoint);
+            }
+            known = true;
+        }
+    }
+    Err(if known { StatusCode::METHOD_NOT_ALLOWED } else { StatusCode::NOT_FOUND })
+}
+
+fn fits(pattern: &str, path: &str) -> bool {
+    let (mut wanted, mut given) = (pattern.split('/'), path.split('/'));
+    loop {
+        match (wanted.next(), given.next()) {
+            (None, None) => return true,
+            (Some(w), Some(g)) if w == g || (w.starts_with(':') && !g.is_empty()) => {}
+            _ => return false,
+        }
+    }
+}
+
+/// Answers a request.
+pub(crate) async fn run(auth: &Auth, endpoint: Endpoint, call: &Call) -> Outcome<Response<Body>> {
+    match endpoint {
+        Endpoint::Health => Ok(settings::health()),
+        Endpoint::Settings => Ok(settings::settings(auth)),
+        Endpoint::Jwks => Ok(keys::jwks(auth)),
+        Endpoint::Signup => signup::run(auth, call).await,
+        Endpoint::Token => token(auth, call).await,
+        Endpoint::UserGet => user::run(auth, call).await,
+        Endpoint::UserUpdate => user_update::run(auth, call).await,
+        Endpoint::Logout => logout::run(auth, call).await,
+        Endpoint::Recover => recover::run(auth, call).await,
+        Endpoint::Otp => otp::otp(auth, call).await,
+        Endpoint::MagicLink => otp::magic_link(auth, call).await,
+        Endpoint::Resend => resend::run(auth, call).await,
+        Endpoint::VerifyGet => verify::get(auth, call).await,
+        Endpoint::VerifyPost => verify::post(auth, call).await,
+        Endpoint::Reauthenticate => reauthenticate::run(auth, call).await,
+        Endpoint::Invite => invite::run(auth, call).await,
+        Endpoint::AdminAudit => admin_audit::run(auth, call).await,
+        Endpoint::AdminUserList => admin_users::list(auth, call).await,
+        Endpoint::AdminUserCreate => admin_users::create(auth, call).await,
+        Endpoint::AdminUserGet => admin_users::get(auth, call).await,
+        Endpoint::AdminUserUpdate => admin_user_update::run(auth, call).await,
+        Endpoint::AdminUserDelete => admin_user_delete::run(auth, call).await,
+    }
+}
+
+/// `POST /token`: by the kind of grant.
+async fn token(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
+    let grant = call.form("grant_type");
+    if !matches!(grant.as_str(), "password" | "refresh_token" | "pkce") {
+        return Err(refuse(400, "invalid_credentials", "unsupported_grant_type"));
+    }
+    auth.limits.count(Bucket::Token, &auth.settings, call)?;
+    match grant.as_str() {
+        "password" => password_grant::run(auth, call).await,
+        "refresh_token" => refresh_grant::run(auth, call).await,
+        _ => pkce_grant::run(auth, call).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_found_with_and_without_a_trailing_slash() {
+        assert_eq!(find(&Method::POST, "/signup"), Ok(Endpoint::Signup));
+        assert_eq!(find(&Method::POST, "/signup/"), Ok(Endpoint::Signup));
+        assert_eq!(find(&Method::DELETE, "/admin/users/x"), Ok(Endpoint::AdminUserDelete));
+        assert_eq!(find(&Method::GET, "/nowhere"), Err(StatusCode::NOT_FOUND));
+        assert_eq!(find(&Method::GET, "/admin/users//"), Err(StatusCode::NOT_FOUND));
+        assert_eq!(find(&Method::HEAD, "/verify"), Err(StatusCode::METHOD_NOT_ALLOWED));
+        assert_eq!(find(&Method::GET, "/"), Err(StatusCode::NOT_FOUND));
+    }
+}

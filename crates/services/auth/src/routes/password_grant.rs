@@ -1,0 +1,80 @@
+//! `POST /token?grant_type=password`.
+
+use crate::Auth;
+use crate::call::Call;
+use crate::flow::{address, password};
+use crate::guard::audience;
+use crate::hasher;
+use crate::issue::NewSession;
+use crate::refusal::{Outcome, database, invalid, refuse};
+use crate::store::audit::Actor;
+use crate::store::db::{first, last};
+use crate::store::records::User;
+use crate::store::users;
+use axum::body::Body;
+use http::Response;
+use serde::Deserialize;
+use serde_json::json;
+
+#[derive(Debug, Deserialize)]
+struct Params {
+    #[serde(default)]
+    email: Option<String>,
+    #[serde(default)]
+    phone: Option<String>,
+    #[serde(default)]
+    password: Option<String>,
+}
+
+pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
+    let params: Params = call.json()?;
+    let email = params.email.unwrap_or_default().to_lowercase();
+    let phone = params.phone.unwrap_or_default();
+    let settings = &auth.settings;
+    let audience = audience(settings, call, None);
+    let (provider, find) = match (email.is_empty(), phone.is_empty()) {
+        (false, false) => {
+            return Err(invalid("Only an email address or phone number should be provided on login."));
+        }
+        (true, true) => return Err(invalid("missing email or phone")),
+        (false, true) if !settings.email_enabled => {
+            return Err(refuse(422, "email_provider_disabled", "Email logins are disabled"));
+        }
+        (true, false) if !settings.phone_enabled => {
+            return Err(refuse(422, "phone_provider_disabled", "Phone logins are disabled"));
+        }
+        (false, true) => ("email", users::by_email(&email, &audience)),
+        (true, false) => ("phone", users::by_phone(&address::phone_digits(&phone), &audience)),
+    };
+    let rows = auth.db.one(find).await.map_err(database("Database error querying schema"))?;
+    let user: Option<User> = first(&rows).map_err(database("Database error querying schema"))?;
+    let secret = params.password.unwrap_or_default();
+    let user = authenticate(user, &secret, call).await?;
+    let confirmed = if provider == "email" { user.email_confirmed_at } else { user.phone_confirmed_at };
+    if confirmed.is_none() {
+        let (code, message) = match provider {
+            "email" => ("email_not_confirmed", "Email not confirmed"),
+            _ => ("phone_not_confirmed", "Phone not confirmed"),
+        };
+        return Err(refuse(400, code, message));
+    }
+    let session = NewSession::new(user.id, "password");
+    let mut steps = auth.audit(&Actor::user(&user), "login", Some(json!({ "provider": provider })), call);
+    steps.extend(session.steps(call));
+    let results = auth.db.run(steps).await.map_err(database("Database error granting user"))?;
+    let user = last(&results).map_err(database("Database error granting user"))?;
+    let grant = session.grant(auth, call, user)?.warn(password::weakness(settings, &secret));
+    Ok(grant.respond())
+}
+
+/// The user, if the password is theirs. Unknown users take as long as known ones.
+async fn authenticate(user: Option<User>, secret: &str, call: &Call) -> Outcome<User> {
+    let hash = user.as_ref().and_then(User::password_hash);
+    let right = hasher::verify(secret, hash).await?;
+    let user = user.filter(|user| user.password_hash().is_some());
+    match user {
+        Some(user) if user.is_banned(call.now) => Err(refuse(400, "user_banned", "User is banned")),
+        Some(user) if right => Ok(user),
+        _ => Err(refuse(400, "invalid_credentials", "Invalid login credentials")),
+    }
+}

@@ -1,0 +1,122 @@
+//! Transactions of one project: its settings first, then the statements, in as few round trips as possible.
+
+use pg::{Error, Param, Pipeline, Pool, PooledConnection, Rows};
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+
+/// The role under which everything runs, whoever the pool logs in as.
+const ROLE: &str = "supabase_auth_admin";
+
+/// A statement with its values.
+#[derive(Debug, Clone)]
+pub(crate) struct Step {
+    sql: Arc<str>,
+    params: Vec<Param>,
+}
+
+impl Step {
+    pub(crate) fn new(sql: &'static str, params: impl Into<Vec<Param>>) -> Step {
+        Step { sql: sql.into(), params: params.into() }
+    }
+
+    /// The same statement, taking a lock on the rows of `u` that it reads.
+    #[must_use]
+    pub(crate) fn locking(self) -> Step {
+        Step { sql: format!("{} for no key update of u", self.sql).into(), params: self.params }
+    }
+
+    pub(crate) fn built(fragment: sql::Fragment) -> Step {
+        let (sql, params) = fragment.into_parts();
+        Step { sql: sql.into(), params }
+    }
+}
+
+/// The database of a project.
+#[derive(Debug, Clone)]
+pub(crate) struct Db {
+    pool: Pool,
+    prologue: Step,
+}
+
+/// A transaction that stays open between round trips. Dropped, it is rolled back.
+pub(crate) struct Unit {
+    connection: PooledConnection,
+}
+
+impl Db {
+    pub(crate) fn new(pool: Pool, settings: &[(String, String)]) -> Db {
+        let mut fragment = sql::Fragment::new();
+        fragment.push("select set_config('role', ").bind(ROLE).push(", true)");
+        for (name, value) in settings {
+            fragment.push(", set_config(").bind(name.clone()).push(", ").bind(value.clone()).push(", true)");
+        }
+        Db { pool, prologue: Step::built(fragment) }
+    }
+
+    /// Runs the statements as one transaction in one round trip and returns their results.
+    pub(crate) async fn run(&self, steps: Vec<Step>) -> Result<Vec<Rows>, Error> {
+        let mut results = self.pool.run(&pipeline(Some(&self.prologue), steps, None)).await?;
+        results.remove(0);
+        Ok(results)
+    }
+
+    /// Runs one statement.
+    pub(crate) async fn one(&self, step: Step) -> Result<Rows, Error> {
+        self.run(vec![step]).await?.pop().ok_or_else(missing)
+    }
+
+    /// Opens a transaction and runs its first statements, in one round trip.
+    pub(crate) async fn begin(&self, steps: Vec<Step>) -> Result<(Unit, Vec<Rows>), Error> {
+        let mut connection = self.pool.get().await?;
+        let mut all = Pipeline::new();
+        all.step("begin", Vec::new());
+        for step in std::iter::once(self.prologue.clone()).chain(steps) {
+            all.step(step.sql, step.params);
+        }
+        let mut results = connection.run(&all).await?;
+        results.drain(..2);
+        Ok((Unit { connection }, results))
+    }
+}
+
+impl Unit {
+    /// Runs the last statements and commits, in one round trip.
+    pub(crate) async fn commit(mut self, steps: Vec<Step>) -> Result<Vec<Rows>, Error> {
+        let mut results = self.connection.run(&pipeline(None, steps, Some("commit"))).await?;
+        results.pop();
+        Ok(results)
+    }
+}
+
+fn pipeline(first: Option<&Step>, steps: Vec<Step>, last: Option<&'static str>) -> Pipeline {
+    let mut pipeline = Pipeline::new();
+    if let Some(step) = first {
+        pipeline.step(Arc::clone(&step.sql), step.params.clone());
+    }
+    for step in steps {
+        pipeline.step(step.sql, step.params);
+    }
+    if let Some(sql) = last {
+        pipeline.step(sql, Vec::new());
+    }
+    pipeline
+}
+
+fn missing() -> Error {
+    Error::Decode("no result for a statement".to_owned())
+}
+
+/// The first row's first column as a record; nothing when there is no row.
+pub(crate) fn first<T: DeserializeOwned>(rows: &Rows) -> Result<Option<T>, Error> {
+    rows.first().map(|row| row.json(0)).transpose()
+}
+
+/// Every row's first column as a record.
+pub(crate) fn all<T: DeserializeOwned>(rows: &Rows) -> Result<Vec<T>, Error> {
+    rows.iter().map(|row| row.json(0)).collect()
+}
+
+/// The record that the last of several results must hold.
+pub(crate) fn last<T: DeserializeOwned>(results: &[Rows]) -> Result<T, Error> {
+    results.last().ok_or_else(missing)?.one()?.json(0)
+}

@@ -1,0 +1,71 @@
+//! `auth.identities`.
+
+use super::db::Step;
+use crate::moment::Moment;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as B64};
+use pg::{param, text};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+/// The identity by which a user signs in with an address of their own. `more` never replaces what we say.
+pub(crate) fn own_data(
+    user: Uuid,
+    email: &str,
+    phone: &str,
+    verified: bool,
+    more: &Map<String, Value>,
+) -> Map<String, Value> {
+    let mut data = Map::new();
+    data.insert("sub".into(), json!(user));
+    if !email.is_empty() {
+        data.insert("email".into(), json!(email));
+    }
+    if !phone.is_empty() {
+        data.insert("phone".into(), json!(phone));
+    }
+    data.insert("email_verified".into(), json!(verified && !email.is_empty()));
+    data.insert("phone_verified".into(), json!(verified && !phone.is_empty()));
+    for (key, value) in more {
+        data.entry(key.clone()).or_insert_with(|| value.clone());
+    }
+    data
+}
+
+/// Adds an identity whose subject is the user itself.
+pub(crate) fn insert_own(user: Uuid, provider: &str, data: Map<String, Value>, now: Moment) -> Step {
+    let params = [
+        param(Uuid::new_v4()),
+        param(user),
+        param(user),
+        text(Value::Object(data).to_string()),
+        text(provider),
+        param(now),
+    ];
+    Step::new(include_str!("sql/identity_insert.sql"), params)
+}
+
+/// Merges into the user's own identity at a provider.
+pub(crate) fn merge_own(user: Uuid, provider: &str, data: Value, now: Moment) -> Step {
+    let params = [param(user), text(provider), text(data.to_string()), param(now)];
+    Step::new(include_str!("sql/identity_merge.sql"), params)
+}
+
+/// Marks the identities that carry the account's address as verified.
+pub(crate) fn verify_email(user: Uuid, now: Moment) -> Step {
+    Step::new(include_str!("sql/identity_verify_email.sql"), [param(user), param(now)])
+}
+
+pub(crate) fn delete(id: Uuid, user: Uuid) -> Step {
+    Step::new(include_str!("sql/identity_delete.sql"), [param(id), param(user)])
+}
+
+/// Forgets who an identity was of.
+pub(crate) fn obscure(id: Uuid, user: Uuid, provider: &str, subject: &str, now: Moment) -> Step {
+    let obscured = obscured(user, &format!("{provider}:{subject}"));
+    Step::new(include_str!("sql/identity_obscure.sql"), [param(id), text(obscured), param(now)])
+}
+
+/// What takes the place of a value of a deleted user: always the same for the same user and value.
+pub(crate) fn obscured(user: Uuid, value: &str) -> String {
+    B64.encode(token::sha256(format!("{user}{value}").as_bytes()))
+}

@@ -1,0 +1,2 @@
+-- $1 user
+delete from auth.webauthn_credentials where user_id = $1

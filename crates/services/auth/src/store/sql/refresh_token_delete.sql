@@ -1,0 +1,2 @@
+-- $1 token
+delete from auth.refresh_tokens where token = $1

@@ -1,0 +1,2 @@
+-- $1 id
+delete from auth.users where id = $1
