@@ -1,0 +1,193 @@
+//! Two instances behind a router, for one test.
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use instance::{InstanceName, Instances, Lease, SUPERUSER, Script, TemplateSpec, Tuning};
+use pgwire::{
+    Directory, Identity, Login, Refusal, RouteRequest, Router, Settings, Target, Verifier, read_verifier,
+};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::process::Command;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// No test waits longer than this for anything.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const ONE: &str = "aaaaaaaaaaaaaaaaaaaa";
+pub const TWO: &str = "bbbbbbbbbbbbbbbbbbbb";
+pub const PASSWORD: &str = "pä ss'w:örd@1";
+
+const ROLES: &str = "
+    create role postgres login createrole createdb password 'pä ss''w:örd@1';
+    create role authenticator login;
+    create role group_role password 'pä ss''w:örd@1';
+    create role old login password 'pä ss''w:örd@1' valid until '2020-01-01';
+    create role root superuser login password 'pä ss''w:örd@1';
+    alter database postgres owner to postgres;
+    alter schema public owner to postgres;";
+
+pub struct World {
+    pub root: PathBuf,
+    pub instances: Instances,
+    pub address: SocketAddr,
+    pub router: Router,
+    pub shutdown: CancellationToken,
+    pub served: JoinHandle<()>,
+}
+
+/// What a test may want otherwise.
+pub struct Wishes {
+    pub settings: Settings,
+    pub tls: bool,
+    pub connections_max: usize,
+}
+
+impl Default for Wishes {
+    fn default() -> Self {
+        Wishes { settings: Settings::default(), tls: true, connections_max: 120 }
+    }
+}
+
+struct Projects {
+    instances: Instances,
+    connections_max: usize,
+}
+
+impl Directory for Projects {
+    fn route<'a>(&'a self, request: &'a RouteRequest) -> BoxFuture<'a, Result<Target, Refusal>> {
+        async move {
+            let name = match &request.project {
+                Some(project) => InstanceName::from(project),
+                None => ONE.parse().unwrap(),
+            };
+            let lease = self.instances.wake(&name).await.map_err(|_| Refusal::unknown_project())?;
+            Ok(Target {
+                project: name.as_str().into(),
+                backend: lease.endpoint().config(SUPERUSER, "postgres"),
+                login: Login::SameRole,
+                connections_max: self.connections_max,
+                lease: Some(Box::new(lease) as Box<_>),
+            })
+        }
+        .boxed()
+    }
+
+    fn verifier<'a>(
+        &'a self,
+        target: &'a Target,
+        user: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Verifier>, Refusal>> {
+        async move {
+            assert!(target.lease.as_ref().unwrap().is::<Lease>());
+            read_verifier(&target.backend, user).await.map_err(|_| Refusal::unavailable())
+        }
+        .boxed()
+    }
+}
+
+impl World {
+    pub async fn new() -> World {
+        World::with(Wishes::default()).await
+    }
+
+    pub async fn with(wishes: Wishes) -> World {
+        let root = std::env::temp_dir().join(format!("rh-{}", uuid::Uuid::new_v4().simple()));
+        std::fs::create_dir_all(&root).unwrap();
+        let instances = prepared(&root).await;
+        let projects = Projects { instances: instances.clone(), connections_max: wishes.connections_max };
+        let identity = wishes.tls.then(|| Identity::self_signed(&root, &["localhost".to_owned()]).unwrap());
+        let (router, address, shutdown, served) = serve(Arc::new(projects), wishes.settings, identity).await;
+        World { root, instances, address, router, shutdown, served }
+    }
+
+    /// Runs psql as this user; its output without the last line break, or its errors.
+    pub async fn psql(&self, user: &str, password: &str, sql: &str) -> Result<String, String> {
+        self.psql_with(&format!("user={user} dbname=postgres"), password, &["-c", sql]).await
+    }
+
+    pub async fn psql_with(&self, conninfo: &str, password: &str, args: &[&str]) -> Result<String, String> {
+        let address = format!("hostaddr={} port={} {conninfo}", self.address.ip(), self.address.port());
+        let mut psql = Command::new("psql");
+        psql.args(["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-d", &address])
+            .args(args)
+            .env("PGPASSWORD", password)
+            .env("PGCONNECT_TIMEOUT", "30")
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        let output = tokio::time::timeout(PATIENCE, psql.output()).await.unwrap().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
+        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+    }
+
+    /// How our own client reaches the router.
+    pub fn config(&self, user: &str) -> pg::Config {
+        let mut config =
+            pg::Config::tcp(&self.address.ip().to_string(), self.address.port(), user, "postgres");
+        config.password = Some(PASSWORD.to_owned());
+        config
+    }
+
+    pub async fn connect(&self, user: &str) -> pg::Connection {
+        pg::Connection::connect(&self.config(user)).await.unwrap()
+    }
+
+    /// Waits until the router has seen the end of all sessions but these.
+    pub async fn sessions(&self, project: &str, count: usize) {
+        let seen = async {
+            while self.router.sessions_of(project) != count {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, seen).await.unwrap();
+    }
+
+    pub async fn end(self) {
+        self.shutdown.cancel();
+        tokio::time::timeout(PATIENCE, self.served).await.unwrap().unwrap();
+        self.instances.shutdown().await.unwrap();
+        std::fs::remove_dir_all(&self.root).unwrap();
+    }
+}
+
+pub async fn serve(
+    directory: Arc<dyn Directory>,
+    settings: Settings,
+    identity: Option<Identity>,
+) -> (Router, SocketAddr, CancellationToken, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (router, shutdown) = (Router::new(directory, settings, identity, [7; 32]), CancellationToken::new());
+    let (serving, stop) = (router.clone(), shutdown.clone());
+    let served = tokio::spawn(async move { serving.serve(listener, stop).await });
+    (router, address, shutdown, served)
+}
+
+/// Two sleeping instances in `root`; the templates are kept between runs, the lock keeps two runs apart.
+async fn prepared(root: &Path) -> Instances {
+    let shared = std::env::temp_dir().join("rowhouse-test-templates-wire");
+    std::fs::create_dir_all(&shared).unwrap();
+    let lock = std::fs::File::create(shared.join("lock")).unwrap();
+    let lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock)).await.unwrap().unwrap();
+    let settings = |dir: &Path| instance::Settings {
+        search_path: std::env::var_os("PATH"),
+        ..instance::Settings::new(dir)
+    };
+    let spec = TemplateSpec::new("wire", vec![Script::new("postgres", ROLES)]);
+    Instances::open(settings(&shared)).await.unwrap().prepare(&spec).await.unwrap();
+    drop(lock);
+    let copied =
+        Command::new("cp").arg("-a").args([shared.join("template"), root.join("template")]).status().await;
+    assert!(copied.unwrap().success());
+    let instances = Instances::open(settings(root)).await.unwrap();
+    let template = instances.prepare(&spec).await.unwrap();
+    let tuning = Tuning { max_connections: 150, ..Tuning::default() }.with("fsync", "off");
+    for name in [ONE, TWO] {
+        instances.create(&name.parse().unwrap(), &template, &tuning).await.unwrap();
+    }
+    instances
+}
