@@ -272,6 +272,9 @@ pub enum EntitiesCommand {
 pub struct RestArgs {
     /// PostgREST's configuration file; PGRST_* variables win over it
     pub config: Option<PathBuf>,
+    /// Print all settings with their values, and end
+    #[arg(long)]
+    pub dump_config: bool,
 }
 
 #[derive(Debug, Args)]

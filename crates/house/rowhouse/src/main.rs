@@ -1,12 +1,46 @@
 //! The program: its commands, and the wiring of all crates into a running house.
 
-#![allow(dead_code)]
 mod admin;
 mod cli;
+mod commands;
 mod config;
 mod data_dir;
+mod desk;
+mod directory;
+mod house;
+mod local;
 mod logs;
 mod migrations;
 mod output;
+mod wire;
 
-fn main() {}
+use clap::Parser;
+use cli::Cli;
+use house::Surroundings;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let surroundings = Surroundings {
+        search_path: std::env::var_os("PATH"),
+        temp_dir: std::env::temp_dir(),
+        master_key: std::env::var("ROWHOUSE_MASTER_KEY").ok().filter(|key| !key.is_empty()),
+    };
+    match logs::start(cli.log.as_deref(), commands::default_log(&cli.command))
+        .and_then(|()| run(cli, surroundings))
+    {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli, surroundings: Surroundings) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let done = runtime.block_on(Box::pin(commands::run(cli, surroundings)));
+    // Whatever still runs was told to stop and had its time.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    done
+}

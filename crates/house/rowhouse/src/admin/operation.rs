@@ -27,6 +27,11 @@ pub enum Operation {
     ProjectKeys {
         project: String,
     },
+    /// `format` is vite, next or plain.
+    ProjectEnvironment {
+        project: String,
+        format: String,
+    },
     ApplyEntities {
         project: String,
         model: Value,

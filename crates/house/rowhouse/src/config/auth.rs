@@ -2,19 +2,22 @@
 
 use super::ConfigError;
 use super::reader::Section;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 const PASSWORD_REQUIREMENTS: [&str; 4] =
     ["", "letters_digits", "lower_upper_letters_digits", "lower_upper_letters_digits_symbols"];
 
 /// `[auth]`
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct AuthSection {
     pub enabled: bool,
     pub site_url: String,
     pub additional_redirect_urls: Vec<String>,
     pub jwt_expiry_s: u64,
-    /// The demo secret when absent.
+    /// The demo secret when absent. Kept apart from the other settings, sealed.
+    #[serde(skip)]
     pub jwt_secret: Option<String>,
     pub enable_signup: bool,
     pub enable_anonymous_sign_ins: bool,
@@ -31,7 +34,8 @@ pub struct AuthSection {
 }
 
 /// `[auth.email]`
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct EmailSection {
     pub enable_signup: bool,
     pub enable_confirmations: bool,
@@ -43,7 +47,8 @@ pub struct EmailSection {
 }
 
 /// `[auth.sms]`
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct SmsSection {
     pub enable_signup: bool,
     pub enable_confirmations: bool,
@@ -51,7 +56,8 @@ pub struct SmsSection {
 }
 
 /// `[auth.rate_limit]`
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RateLimitSection {
     pub email_sent: u64,
     pub sms_sent: u64,
@@ -62,27 +68,98 @@ pub struct RateLimitSection {
     pub web3: u64,
 }
 
+impl Default for AuthSection {
+    fn default() -> Self {
+        AuthSection {
+            enabled: true,
+            site_url: "http://127.0.0.1:3000".to_owned(),
+            additional_redirect_urls: vec!["https://127.0.0.1:3000".to_owned()],
+            jwt_expiry_s: 3600,
+            jwt_secret: None,
+            enable_signup: true,
+            enable_anonymous_sign_ins: false,
+            enable_manual_linking: false,
+            enable_refresh_token_rotation: true,
+            refresh_token_reuse_interval_s: 10,
+            minimum_password_length: 6,
+            password_requirements: String::new(),
+            session_timebox: None,
+            session_inactivity_timeout: None,
+            email: EmailSection::default(),
+            sms: SmsSection::default(),
+            rate_limit: RateLimitSection::default(),
+        }
+    }
+}
+
+impl Default for EmailSection {
+    fn default() -> Self {
+        EmailSection {
+            enable_signup: true,
+            enable_confirmations: false,
+            double_confirm_changes: true,
+            secure_password_change: false,
+            max_frequency: Duration::from_secs(1),
+            otp_length: 6,
+            otp_expiry_s: 3600,
+        }
+    }
+}
+
+impl Default for SmsSection {
+    fn default() -> Self {
+        SmsSection {
+            enable_signup: false,
+            enable_confirmations: false,
+            max_frequency: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Default for RateLimitSection {
+    fn default() -> Self {
+        RateLimitSection {
+            email_sent: 2,
+            sms_sent: 30,
+            anonymous_users: 30,
+            token_refresh: 150,
+            sign_in_sign_ups: 30,
+            token_verifications: 30,
+            web3: 30,
+        }
+    }
+}
+
 pub(super) fn read(mut section: Section<'_>) -> Result<AuthSection, ConfigError> {
     let email = email(section.section("email")?)?;
     let sms = sms(section.section("sms")?)?;
     let rate_limit = rate_limit(section.section("rate_limit")?)?;
     let (session_timebox, session_inactivity_timeout) = sessions(section.section("sessions")?)?;
+    let default = AuthSection::default();
     let auth = AuthSection {
-        enabled: section.flag("enabled")?.unwrap_or(true),
-        site_url: section.text("site_url")?.unwrap_or_else(|| "http://127.0.0.1:3000".to_owned()),
+        enabled: section.flag("enabled")?.unwrap_or(default.enabled),
+        site_url: section.text("site_url")?.unwrap_or(default.site_url),
         additional_redirect_urls: section
             .texts("additional_redirect_urls")?
-            .unwrap_or_else(|| vec!["https://127.0.0.1:3000".to_owned()]),
-        jwt_expiry_s: section.number("jwt_expiry", 1, 604_800)?.unwrap_or(3600),
+            .unwrap_or(default.additional_redirect_urls),
+        jwt_expiry_s: section.number("jwt_expiry", 1, 604_800)?.unwrap_or(default.jwt_expiry_s),
         jwt_secret: jwt_secret(&mut section)?,
-        enable_signup: section.flag("enable_signup")?.unwrap_or(true),
-        enable_anonymous_sign_ins: section.flag("enable_anonymous_sign_ins")?.unwrap_or(false),
-        enable_manual_linking: section.flag("enable_manual_linking")?.unwrap_or(false),
-        enable_refresh_token_rotation: section.flag("enable_refresh_token_rotation")?.unwrap_or(true),
+        enable_signup: section.flag("enable_signup")?.unwrap_or(default.enable_signup),
+        enable_anonymous_sign_ins: section
+            .flag("enable_anonymous_sign_ins")?
+            .unwrap_or(default.enable_anonymous_sign_ins),
+        enable_manual_linking: section
+            .flag("enable_manual_linking")?
+            .unwrap_or(default.enable_manual_linking),
+        enable_refresh_token_rotation: section
+            .flag("enable_refresh_token_rotation")?
+            .unwrap_or(default.enable_refresh_token_rotation),
         refresh_token_reuse_interval_s: section
             .number("refresh_token_reuse_interval", 0, 86_400)?
-            .unwrap_or(10),
-        minimum_password_length: section.number("minimum_password_length", 6, 72)?.unwrap_or(6),
+            .unwrap_or(default.refresh_token_reuse_interval_s),
+        minimum_password_length: section
+            .number("minimum_password_length", 6, 72)?
+            .unwrap_or(default.minimum_password_length),
         password_requirements: section
             .choice("password_requirements", &PASSWORD_REQUIREMENTS)?
             .unwrap_or_default(),
@@ -96,13 +173,13 @@ pub(super) fn read(mut section: Section<'_>) -> Result<AuthSection, ConfigError>
     Ok(auth)
 }
 
-/// The secret must not be guessable; the CLI asks for 16 characters.
+/// The secret must not be guessable; HS256 wants 32 characters.
 fn jwt_secret(section: &mut Section<'_>) -> Result<Option<String>, ConfigError> {
     let secret = section.text("jwt_secret")?.filter(|secret| !secret.is_empty());
     match secret {
-        Some(secret) if secret.len() < 16 => Err(ConfigError::Value {
+        Some(secret) if secret.len() < 32 => Err(ConfigError::Value {
             field: "auth.jwt_secret".to_owned(),
-            expected: "at least 16 characters".to_owned(),
+            expected: "at least 32 characters".to_owned(),
             found: format!("{} characters", secret.len()),
         }),
         secret => Ok(secret),
@@ -110,40 +187,47 @@ fn jwt_secret(section: &mut Section<'_>) -> Result<Option<String>, ConfigError> 
 }
 
 fn email(mut section: Section<'_>) -> Result<EmailSection, ConfigError> {
+    let default = EmailSection::default();
     let email = EmailSection {
-        enable_signup: section.flag("enable_signup")?.unwrap_or(true),
-        enable_confirmations: section.flag("enable_confirmations")?.unwrap_or(false),
-        double_confirm_changes: section.flag("double_confirm_changes")?.unwrap_or(true),
-        secure_password_change: section.flag("secure_password_change")?.unwrap_or(false),
-        max_frequency: section.duration("max_frequency")?.unwrap_or(Duration::from_secs(1)),
-        otp_length: section.number("otp_length", 6, 10)?.unwrap_or(6),
-        otp_expiry_s: section.number("otp_expiry", 1, 86_400)?.unwrap_or(3600),
+        enable_signup: section.flag("enable_signup")?.unwrap_or(default.enable_signup),
+        enable_confirmations: section.flag("enable_confirmations")?.unwrap_or(default.enable_confirmations),
+        double_confirm_changes: section
+            .flag("double_confirm_changes")?
+            .unwrap_or(default.double_confirm_changes),
+        secure_password_change: section
+            .flag("secure_password_change")?
+            .unwrap_or(default.secure_password_change),
+        max_frequency: section.duration("max_frequency")?.unwrap_or(default.max_frequency),
+        otp_length: section.number("otp_length", 6, 10)?.unwrap_or(default.otp_length),
+        otp_expiry_s: section.number("otp_expiry", 1, 86_400)?.unwrap_or(default.otp_expiry_s),
     };
     section.finish();
     Ok(email)
 }
 
 fn sms(mut section: Section<'_>) -> Result<SmsSection, ConfigError> {
+    let default = SmsSection::default();
     let sms = SmsSection {
-        enable_signup: section.flag("enable_signup")?.unwrap_or(false),
-        enable_confirmations: section.flag("enable_confirmations")?.unwrap_or(false),
-        max_frequency: section.duration("max_frequency")?.unwrap_or(Duration::from_secs(5)),
+        enable_signup: section.flag("enable_signup")?.unwrap_or(default.enable_signup),
+        enable_confirmations: section.flag("enable_confirmations")?.unwrap_or(default.enable_confirmations),
+        max_frequency: section.duration("max_frequency")?.unwrap_or(default.max_frequency),
     };
     section.finish();
     Ok(sms)
 }
 
 fn rate_limit(mut section: Section<'_>) -> Result<RateLimitSection, ConfigError> {
+    let default = RateLimitSection::default();
     let mut limit =
-        |key: &str, default| section.number(key, 0, 1_000_000_000).map(|number| number.unwrap_or(default));
+        |key: &str, usual| section.number(key, 0, 1_000_000_000).map(|number| number.unwrap_or(usual));
     let limits = RateLimitSection {
-        email_sent: limit("email_sent", 2)?,
-        sms_sent: limit("sms_sent", 30)?,
-        anonymous_users: limit("anonymous_users", 30)?,
-        token_refresh: limit("token_refresh", 150)?,
-        sign_in_sign_ups: limit("sign_in_sign_ups", 30)?,
-        token_verifications: limit("token_verifications", 30)?,
-        web3: limit("web3", 30)?,
+        email_sent: limit("email_sent", default.email_sent)?,
+        sms_sent: limit("sms_sent", default.sms_sent)?,
+        anonymous_users: limit("anonymous_users", default.anonymous_users)?,
+        token_refresh: limit("token_refresh", default.token_refresh)?,
+        sign_in_sign_ups: limit("sign_in_sign_ups", default.sign_in_sign_ups)?,
+        token_verifications: limit("token_verifications", default.token_verifications)?,
+        web3: limit("web3", default.web3)?,
     };
     section.finish();
     Ok(limits)

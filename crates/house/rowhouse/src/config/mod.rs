@@ -8,10 +8,11 @@ mod duration;
 mod known;
 mod reader;
 
-pub use auth::{AuthSection, EmailSection, RateLimitSection, SmsSection};
+pub use auth::AuthSection;
 pub use reader::ConfigError;
 
 use reader::Reader;
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// Where the file lies below the working directory.
@@ -31,7 +32,8 @@ pub struct ProjectConfig {
 }
 
 /// `[api]`
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ApiSection {
     pub enabled: bool,
     pub port: u16,
@@ -96,15 +98,26 @@ fn parse(
     Ok((config, reader.warnings()))
 }
 
+impl Default for ApiSection {
+    fn default() -> Self {
+        ApiSection {
+            enabled: true,
+            port: 54321,
+            schemas: texts(&["public", "graphql_public"]),
+            extra_search_path: texts(&["public", "extensions"]),
+            max_rows: 1000,
+        }
+    }
+}
+
 fn api(mut section: reader::Section<'_>) -> Result<ApiSection, ConfigError> {
+    let default = ApiSection::default();
     let api = ApiSection {
-        enabled: section.flag("enabled")?.unwrap_or(true),
-        port: section.port("port")?.unwrap_or(54321),
-        schemas: section.texts("schemas")?.unwrap_or_else(|| texts(&["public", "graphql_public"])),
-        extra_search_path: section
-            .texts("extra_search_path")?
-            .unwrap_or_else(|| texts(&["public", "extensions"])),
-        max_rows: section.number("max_rows", 0, 1_000_000)?.unwrap_or(1000),
+        enabled: section.flag("enabled")?.unwrap_or(default.enabled),
+        port: section.port("port")?.unwrap_or(default.port),
+        schemas: section.texts("schemas")?.unwrap_or(default.schemas),
+        extra_search_path: section.texts("extra_search_path")?.unwrap_or(default.extra_search_path),
+        max_rows: section.number("max_rows", 0, 1_000_000)?.unwrap_or(default.max_rows),
     };
     section.finish();
     Ok(api)
@@ -118,7 +131,7 @@ fn db(mut section: reader::Section<'_>) -> Result<DbSection, ConfigError> {
         major_version: section.number("major_version", 13, 99)?.map(|version| version as u32),
         migrations_enabled: migrations.flag("enabled")?.unwrap_or(true),
         seed_enabled: seed.flag("enabled")?.unwrap_or(true),
-        seed_paths: seed.texts("sql_paths")?.unwrap_or_else(|| texts(&["./seed.sql"])),
+        seed_paths: seed.texts("sql_paths")?.unwrap_or_else(default_seed_paths),
     };
     section.port("shadow_port")?;
     for section in [section, migrations, seed] {
@@ -139,6 +152,11 @@ fn mail_port(mut old: reader::Section<'_>, mut new: reader::Section<'_>) -> Resu
     old.finish();
     new.finish();
     Ok(port)
+}
+
+/// The patterns of seed files when the file names none.
+pub fn default_seed_paths() -> Vec<String> {
+    texts(&["./seed.sql"])
 }
 
 fn texts(list: &[&str]) -> Vec<String> {

@@ -94,7 +94,7 @@ fn wrong_values_name_their_field() {
         ),
         (
             "[auth]\njwt_secret = \"short\"",
-            "auth.jwt_secret: expected at least 16 characters, found 5 characters",
+            "auth.jwt_secret: expected at least 32 characters, found 5 characters",
         ),
         ("api = 1", "api: expected a table, found 1"),
         ("[api]\nschemas = [1]", "api.schemas: expected a list of texts, found a list"),

@@ -21,14 +21,6 @@ const RECORD_SEED: &str = "insert into supabase_migrations.seed_files (path, has
     values ($1, encode(sha256(convert_to($2, 'UTF8')), 'hex'))
     on conflict (path) do update set hash = excluded.hash";
 
-/// What was done.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Applied {
-    /// File names.
-    pub migrations: Vec<String>,
-    pub seeds: Vec<String>,
-}
-
 /// A statement that failed, or a database that did not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {

@@ -7,5 +7,5 @@ mod apply;
 mod files;
 mod split;
 
-pub use apply::{Applied, ApplyError, apply_pending, apply_seeds};
-pub use files::{FileError, Migration, SeedFile, migrations_in, seeds_in};
+pub use apply::{apply_pending, apply_seeds};
+pub use files::{Migration, SeedFile, migrations_in, seeds_in};

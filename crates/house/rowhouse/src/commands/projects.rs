@@ -1,0 +1,81 @@
+//! `rowhouse projects …`
+
+use super::place::perform;
+use crate::admin::Operation;
+use crate::cli::{EnvFormat, Output, ProjectArgs, ProjectsCommand};
+use crate::house::Surroundings;
+use crate::output::{print_list, print_values, write};
+use anyhow::{Context, bail};
+use serde_json::Value;
+use std::io::{IsTerminal, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+const COLUMNS: [&str; 7] = ["ref", "name", "tenancy", "app_id", "shard", "status", "created_at"];
+
+pub async fn run(command: ProjectsCommand, surroundings: Surroundings) -> anyhow::Result<()> {
+    match command {
+        ProjectsCommand::Create { name, tenancy, output, platform } => {
+            let made = perform(&platform, &surroundings, Operation::CreateProject { name, tenancy }).await?;
+            print(&made, output)
+        }
+        ProjectsCommand::List { output, platform } => {
+            let all = perform(&platform, &surroundings, Operation::ListProjects).await?;
+            Ok(print_list(all.as_array().map_or(&[], Vec::as_slice), &COLUMNS, output)?)
+        }
+        ProjectsCommand::Show(ProjectArgs { project, output, platform }) => {
+            print(&perform(&platform, &surroundings, Operation::ShowProject { project }).await?, output)
+        }
+        ProjectsCommand::Keys(ProjectArgs { project, output, platform }) => {
+            print(&perform(&platform, &surroundings, Operation::ProjectKeys { project }).await?, output)
+        }
+        ProjectsCommand::Delete { project, yes, platform } => {
+            if !yes {
+                confirm(&project)?;
+            }
+            let gone = perform(&platform, &surroundings, Operation::DeleteProject { project }).await?;
+            let name = gone.get("ref").and_then(Value::as_str).unwrap_or_default();
+            Ok(write(&format!("deleted {name}\n"))?)
+        }
+        ProjectsCommand::Env { project, format, write: file, platform } => {
+            let format = match format {
+                EnvFormat::Vite => "vite",
+                EnvFormat::Next => "next",
+                EnvFormat::Plain => "plain",
+            };
+            let operation = Operation::ProjectEnvironment { project, format: format.to_owned() };
+            let text = perform(&platform, &surroundings, operation).await?;
+            let text = text.as_str().unwrap_or_default();
+            match file {
+                Some(file) => write_private(&file, text),
+                None => Ok(write(text)?),
+            }
+        }
+    }
+}
+
+fn print(value: &Value, output: Output) -> anyhow::Result<()> {
+    let values = value.as_object().context("the platform answered in another form")?;
+    Ok(print_values(values, output)?)
+}
+
+fn confirm(project: &str) -> anyhow::Result<()> {
+    if !std::io::stdin().is_terminal() {
+        bail!("this deletes {project} with all its data; say --yes if you mean it");
+    }
+    eprint!("This deletes {project} with all its data. Type its name again: ");
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    if answer.trim() != project {
+        bail!("not deleted");
+    }
+    Ok(())
+}
+
+/// Environment files hold keys: they are for their owner's eyes.
+fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
+    let what = || format!("{} cannot be written", path.display());
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    options.open(path).and_then(|mut file| file.write_all(text.as_bytes())).with_context(what)
+}

@@ -1,0 +1,176 @@
+//! The one project of a local stack: made with the well-known keys, configured by `config.toml`, filled by
+//! migrations and seeds.
+
+use crate::config::{self, Loaded, ProjectConfig};
+use crate::migrations::{apply_pending, apply_seeds, migrations_in, seeds_in};
+use crate::wire::ProjectSettings;
+use anyhow::Context;
+use model::{ProjectRef, Tenancy};
+use platform::projects::{self, KeyChoice, NewProject};
+use platform::{Platform, Project};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use std::path::{Path, PathBuf};
+
+/// Its name on the platform.
+const REFERENCE: &str = "rowhouselocalproject";
+/// The secret of every local stack.
+const JWT_SECRET: &str = "super-secret-jwt-token-with-at-least-32-characters-long";
+/// The password of `postgres` in every local stack.
+pub const DATABASE_PASSWORD: &str = "postgres";
+/// The setting that says that the seed has run.
+const SEEDED: &str = "seeded";
+
+/// The project of a folder.
+#[derive(Debug, Clone)]
+pub struct LocalProject {
+    reference: ProjectRef,
+    /// The folder of the app.
+    workdir: PathBuf,
+    /// The folder `supabase` in it.
+    folder: PathBuf,
+    config: ProjectConfig,
+    jwt_secret: String,
+}
+
+/// What was applied to the database.
+#[derive(Debug, Default, Clone, Serialize)]
+pub struct Report {
+    pub migrations: Vec<String>,
+    pub seeds: Vec<String>,
+    pub warnings: Vec<String>,
+}
+
+impl LocalProject {
+    /// The project that a folder describes.
+    pub fn new(workdir: &Path, loaded: Loaded) -> Self {
+        LocalProject {
+            reference: REFERENCE.parse().expect("the name of the local project has 20 letters"),
+            workdir: workdir.to_owned(),
+            folder: loaded.folder,
+            jwt_secret: loaded.config.auth.jwt_secret.clone().unwrap_or_else(|| JWT_SECRET.to_owned()),
+            config: loaded.config,
+        }
+    }
+
+    pub fn reference(&self) -> &ProjectRef {
+        &self.reference
+    }
+
+    /// Makes the project if it is not there, brings its settings to what the file says, and applies what is new.
+    ///
+    /// # Errors
+    /// When the platform fails, or a migration or seed does.
+    pub async fn bring_up(&self, platform: &Platform) -> anyhow::Result<Report> {
+        let mut report = Report::default();
+        let project = self.ensure(platform, &mut report).await?;
+        let settings = ProjectSettings::from_config(&self.config).to_map();
+        self.merge(platform, &settings).await?;
+        let is_seeded = project.settings.get(SEEDED) == Some(&Value::Bool(true));
+        self.fill(platform, &project, !is_seeded, &mut report).await?;
+        Ok(report)
+    }
+
+    /// Empties the database and fills it again. The file is read anew.
+    ///
+    /// # Errors
+    /// As [`LocalProject::bring_up`].
+    pub async fn reset(&self, platform: &Platform) -> anyhow::Result<Report> {
+        projects::delete(platform, &self.reference, "rowhouse db reset").await.or_else(
+            |error| match error {
+                platform::Error::NoProject(_) => Ok(()),
+                error => Err(error),
+            },
+        )?;
+        // The file may have changed since the start; the environment is not asked again.
+        let mut now = self.clone();
+        if let Ok(loaded) = config::load(&self.workdir, &|_| None)
+            && loaded.warnings.is_empty()
+        {
+            now = LocalProject::new(&self.workdir, loaded);
+        }
+        now.bring_up(platform).await
+    }
+
+    async fn ensure(&self, platform: &Platform, report: &mut Report) -> anyhow::Result<Project> {
+        match projects::show(platform, self.reference.as_str()).await {
+            Ok(project) => {
+                let keys = projects::keys(platform, &self.reference).await?;
+                if keys.jwt_secret != self.jwt_secret {
+                    let text = "auth.jwt_secret has changed; it takes effect with: rowhouse db reset";
+                    report.warnings.push(text.to_owned());
+                }
+                Ok(project)
+            }
+            Err(platform::Error::NoProject(_)) => {
+                let mut new = NewProject::new(self.name(), Tenancy::Dedicated);
+                new.slug = Some("local".to_owned());
+                new.reference = Some(self.reference.clone());
+                new.jwt_secret = Some(self.jwt_secret.clone());
+                new.database_password = Some(DATABASE_PASSWORD.to_owned());
+                new.keys = KeyChoice::Local;
+                "rowhouse start".clone_into(&mut new.actor);
+                Ok(projects::create(platform, new).await?)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn name(&self) -> String {
+        let folder = || self.workdir.file_name().map(|name| name.to_string_lossy().into_owned());
+        let name = self.config.project_id.clone().filter(|name| !name.trim().is_empty()).or_else(folder);
+        name.unwrap_or_else(|| "local".to_owned())
+    }
+
+    async fn merge(&self, platform: &Platform, settings: &Map<String, Value>) -> anyhow::Result<()> {
+        let mut connection = platform.catalog().connection().await?;
+        catalog::projects::project_merge_settings(&mut connection, &self.reference, settings).await?;
+        platform.catalog().forget(&self.reference);
+        Ok(())
+    }
+
+    /// Applies what is new in the folder.
+    async fn fill(
+        &self,
+        platform: &Platform,
+        project: &Project,
+        wants_seed: bool,
+        report: &mut Report,
+    ) -> anyhow::Result<()> {
+        let db = &self.config.db;
+        let (migrations, skipped) = if db.migrations_enabled {
+            migrations_in(&self.folder.join("migrations"))?
+        } else {
+            Default::default()
+        };
+        let strange = skipped
+            .iter()
+            .map(|name| format!("migrations/{name}: skipped, its name is not <version>_<name>.sql"));
+        report.warnings.extend(strange);
+        let is_default = db.seed_paths == config::default_seed_paths();
+        let (seeds, without) = if wants_seed && db.seed_enabled {
+            seeds_in(&self.folder, &db.seed_paths)?
+        } else {
+            Default::default()
+        };
+        // Most folders have no seed; only one that was asked for is missed.
+        if !is_default {
+            report.warnings.extend(
+                without.iter().map(|pattern| format!("db.seed.sql_paths: no file matches {pattern}")),
+            );
+        }
+        if !migrations.is_empty() || !seeds.is_empty() {
+            let endpoint = platform.endpoint(project).await?;
+            let owner = endpoint.postgres.as_ref().context("a local project has an owner")?;
+            let mut connection = pg::Connection::connect(owner).await?;
+            report.migrations = apply_pending(&mut connection, &migrations).await?;
+            report.seeds = apply_seeds(&mut connection, &seeds).await?;
+            connection.close().await;
+        }
+        if wants_seed {
+            let seeded = json!({ SEEDED: true });
+            self.merge(platform, seeded.as_object().unwrap_or(&Map::new())).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,90 @@
+//! Connections to databases that several projects share, and those that hear of schema changes.
+
+use pg::{Config, Pool, PoolOptions};
+use rest::schema::SchemaListener;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// The channel on which PostgreSQL announces schema changes.
+const CHANNEL: &str = "pgrst";
+
+/// How many connections a pool may open, by service.
+#[derive(Debug, Clone, Copy)]
+pub struct PoolSizes {
+    pub rest: usize,
+    pub auth: usize,
+}
+
+impl Default for PoolSizes {
+    fn default() -> Self {
+        PoolSizes { rest: 20, auth: 10 }
+    }
+}
+
+/// What services use of one database, shared by all projects in it.
+#[derive(Clone)]
+pub struct Database {
+    pub rest: Pool,
+    pub auth: Pool,
+    pub listener: SchemaListener,
+    /// Ends the listener with the last user of the value.
+    _listening: Arc<DropGuard>,
+}
+
+impl Database {
+    /// Closes what is idle now, and the rest when it comes back.
+    pub fn close(&self) {
+        self.rest.close();
+        self.auth.close();
+    }
+}
+
+/// The databases of shards. There are as many as shards, so they are kept.
+pub struct Databases {
+    sizes: PoolSizes,
+    stop: CancellationToken,
+    shards: Mutex<HashMap<String, Database>>,
+}
+
+impl Databases {
+    pub fn new(sizes: PoolSizes, stop: CancellationToken) -> Self {
+        Databases { sizes, stop, shards: Mutex::default() }
+    }
+
+    /// The database of a shard.
+    pub fn shared(&self, endpoint: &platform::Endpoint) -> Database {
+        let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = endpoint.rest.dbname.clone();
+        shards.entry(name).or_insert_with(|| self.open(endpoint)).clone()
+    }
+
+    /// Pools of a project's own database.
+    pub fn open(&self, endpoint: &platform::Endpoint) -> Database {
+        let stop = self.stop.child_token();
+        let listener = SchemaListener::new(named(&endpoint.admin, "rowhouse schema listener"), CHANNEL);
+        tokio::spawn(listener.clone().run(stop.clone()));
+        Database {
+            rest: pool(named(&endpoint.rest, "rowhouse rest"), self.sizes.rest),
+            auth: pool(named(&endpoint.auth, "rowhouse auth"), self.sizes.auth),
+            listener,
+            _listening: Arc::new(stop.drop_guard()),
+        }
+    }
+
+    pub fn close(&self) {
+        for (_, database) in self.shards.lock().unwrap_or_else(PoisonError::into_inner).drain() {
+            database.close();
+        }
+    }
+}
+
+fn named(config: &Config, application_name: &str) -> Config {
+    Config { application_name: application_name.to_owned(), ..config.clone() }
+}
+
+fn pool(config: Config, max: usize) -> Pool {
+    let options = PoolOptions { max, acquire_timeout: Duration::from_secs(10), ..PoolOptions::default() };
+    Pool::new(config, options)
+}

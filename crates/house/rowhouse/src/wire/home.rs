@@ -1,0 +1,199 @@
+//! The services of one project, made when they are wanted.
+
+use super::databases::Database;
+use super::{ProjectSettings, Wire, entities, unavailable};
+use axum::body::Body;
+use fault::Fault;
+use gateway::{BoxFuture, Service, Services};
+use http::{HeaderValue, Request, Response, header};
+use model::Tenancy;
+use platform::{Endpoint, Resolved};
+use rest::schema::SchemaHandle;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A project's services, running or not.
+pub(super) struct Home {
+    wire: Weak<super::Inner>,
+    pub resolved: Arc<Resolved>,
+    state: Mutex<State>,
+    /// Held by the request that makes the services; the others wait for it.
+    building: tokio::sync::Mutex<()>,
+}
+
+struct State {
+    running: Option<Arc<Running>>,
+    used: Instant,
+}
+
+/// Services at work. Dropping the value lets the project's server sleep.
+pub(super) struct Running {
+    pub rest: rest::Rest,
+    pub auth: auth::Auth,
+    database: Database,
+    is_own: bool,
+    /// Keeps a dedicated server awake.
+    _endpoint: Endpoint,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.is_own {
+            self.database.close();
+        }
+    }
+}
+
+impl Home {
+    pub(super) fn new(wire: &Wire, resolved: Arc<Resolved>) -> Self {
+        Home {
+            wire: Arc::downgrade(&wire.inner),
+            resolved,
+            state: Mutex::new(State { running: None, used: Instant::now() }),
+            building: tokio::sync::Mutex::default(),
+        }
+    }
+
+    pub(super) fn wire(&self) -> Result<Wire, Fault> {
+        let inner = self.wire.upgrade().ok_or_else(|| unavailable(platform::Error::Interrupted))?;
+        Ok(Wire { inner })
+    }
+
+    /// The services: those that run, or new ones.
+    pub(super) async fn running(&self) -> Result<Arc<Running>, Fault> {
+        if let Some(running) = self.current() {
+            self.keep_awake().await?;
+            return Ok(running);
+        }
+        let _turn = self.building.lock().await;
+        if let Some(running) = self.current() {
+            return Ok(running);
+        }
+        let running = Arc::new(Box::pin(self.build()).await?);
+        self.state().running = Some(Arc::clone(&running));
+        Ok(running)
+    }
+
+    fn current(&self) -> Option<Arc<Running>> {
+        let mut state = self.state();
+        state.used = Instant::now();
+        state.running.clone()
+    }
+
+    /// A server that has crashed is started again by the next request.
+    async fn keep_awake(&self) -> Result<(), Fault> {
+        if self.resolved.project.tenancy == Tenancy::Pooled {
+            return Ok(());
+        }
+        let wire = self.wire()?;
+        let Some(instances) = wire.inner.platform.instances() else { return Ok(()) };
+        let name = instance::InstanceName::from(&self.resolved.project.reference);
+        instances.ensure_running(&name).await.map(drop).map_err(|error| unavailable(error.into()))
+    }
+
+    async fn build(&self) -> Result<Running, Fault> {
+        let wire = self.wire()?;
+        let (inner, project) = (&wire.inner, &self.resolved.project);
+        let endpoint = inner.platform.endpoint(project).await.map_err(unavailable)?;
+        let is_own = project.tenancy == Tenancy::Dedicated;
+        let database =
+            if is_own { inner.databases.open(&endpoint) } else { inner.databases.shared(&endpoint) };
+        let settings = ProjectSettings::of(project);
+        let secrets = &self.resolved.jwt_secrets;
+        let url = inner.settings.addresses.of(&project.reference);
+        let mut rest_settings = settings.rest(&endpoint, secrets);
+        rest_settings.role_settings = role_settings(&database).await.map_err(unavailable)?;
+        let rest_settings = Arc::new(rest_settings);
+        let auth_settings = settings.auth(&endpoint, secrets, &url);
+        let new_handle = if is_own { SchemaHandle::recycling } else { SchemaHandle::new };
+        let handle = new_handle(database.rest.clone(), Arc::clone(&rest_settings));
+        database.listener.register(&handle);
+        Ok(Running {
+            rest: rest::Rest::new(database.rest.clone(), handle, rest_settings)
+                .with_clock(Arc::clone(&inner.clock)),
+            auth: auth::Auth::new(auth_settings, database.auth.clone(), Arc::clone(&inner.clock)),
+            database,
+            is_own,
+            _endpoint: endpoint,
+        })
+    }
+
+    /// Drops the services if nobody has used them for so long.
+    pub(super) fn drop_if_idle(&self, idle: Duration) {
+        let mut state = self.state();
+        if state.used.elapsed() >= idle {
+            let running = state.running.take();
+            drop(state);
+            drop(running);
+        }
+    }
+
+    /// Drops the services; requests at work finish with them.
+    pub(super) fn close(&self) {
+        let running = self.state().running.take();
+        drop(running);
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the roles of requests are set up with, such as their statement timeouts.
+async fn role_settings(database: &Database) -> Result<Vec<rest::config::RoleSettings>, platform::Error> {
+    let mut connection = database.rest.get().await?;
+    Ok(rest::config::database::roles(&mut connection).await?)
+}
+
+/// The services as the gateway sees them.
+pub(super) fn services(home: &Arc<Home>) -> Services {
+    Services {
+        rest: Some(Arc::new(RestService(Arc::clone(home)))),
+        auth: Some(Arc::new(AuthService(Arc::clone(home)))),
+        platform: Some(Arc::new(entities::EntitiesService(Arc::clone(home)))),
+    }
+}
+
+struct RestService(Arc<Home>);
+struct AuthService(Arc<Home>);
+
+impl Service for RestService {
+    fn call(&self, request: Request<Body>) -> BoxFuture<'_, Response<Body>> {
+        Box::pin(async move {
+            match self.0.running().await {
+                Ok(running) => running.rest.handle(request).await,
+                Err(fault) => failed(&fault, fault::rest_body(&fault)),
+            }
+        })
+    }
+}
+
+impl Service for AuthService {
+    fn call(&self, request: Request<Body>) -> BoxFuture<'_, Response<Body>> {
+        Box::pin(async move {
+            match self.0.running().await {
+                Ok(running) => running.auth.handle(request).await,
+                Err(fault) => {
+                    let dated = request.headers().contains_key("x-supabase-api-version");
+                    failed(&fault, fault::auth_body(&fault, dated, None))
+                }
+            }
+        })
+    }
+}
+
+pub(super) fn failed(fault: &Fault, body: Vec<u8>) -> Response<Body> {
+    if fault.status.is_server_error() {
+        let cause = fault.cause().map(ToString::to_string);
+        tracing::error!(status = fault.status.as_u16(), cause, "{}", fault.message);
+    }
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = fault.status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
+    for (name, value) in &fault.headers {
+        headers.append(name, value.clone());
+    }
+    response
+}

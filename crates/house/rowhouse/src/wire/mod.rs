@@ -1,0 +1,275 @@
+//! The one place that knows every crate: it makes the gateway's tenants out of the platform's projects, and gives
+//! each its services.
+//!
+//! What a request needs of a project is remembered in a bounded cache. Services are made when the first request
+//! wants them and dropped when nobody has wanted them for a while; a dedicated project's server may sleep then.
+
+mod databases;
+mod entities;
+mod home;
+mod settings;
+
+pub use databases::PoolSizes;
+pub use settings::ProjectSettings;
+
+use databases::Databases;
+use fault::Fault;
+use gateway::{ApiKeys, BoxFuture, KeyKind, Lookup, ProjectLimits, Projects, Slots, Tenant};
+use home::Home;
+use lru::LruCache;
+use model::{Clock, ProjectRef};
+use platform::{Platform, ProjectStatus, Resolved};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How many projects are remembered with what their requests need. One that is forgotten is found again in some
+/// milliseconds.
+const TENANTS_MAX: NonZeroUsize = NonZeroUsize::new(4096).expect("4096 is not zero");
+
+/// How the wiring is set up.
+#[derive(Debug, Clone)]
+pub struct WireSettings {
+    /// The project that requests mean which name none.
+    pub default_project: Option<ProjectRef>,
+    pub addresses: Addresses,
+    pub limits: ProjectLimits,
+    pub pools: PoolSizes,
+    /// After this long without a request a project's services are dropped; `None`: never.
+    pub idle: Option<Duration>,
+}
+
+/// Under which URLs projects are reached.
+#[derive(Debug, Clone)]
+pub struct Addresses {
+    /// Without a slash at its end.
+    pub public_url: String,
+    /// The first domain below which projects have names.
+    pub base_domain: Option<String>,
+    /// The project that needs no name in its URL.
+    pub default_project: Option<ProjectRef>,
+}
+
+impl Addresses {
+    /// The URL that a client of the project is given.
+    pub fn of(&self, project: &ProjectRef) -> String {
+        if self.default_project.as_ref() == Some(project) {
+            return self.public_url.clone();
+        }
+        match &self.base_domain {
+            Some(domain) => {
+                let (scheme, rest) = self.public_url.split_once("://").unwrap_or(("http", ""));
+                let port = rest.rsplit_once(':').map(|(_, port)| format!(":{port}")).unwrap_or_default();
+                format!("{scheme}://{project}.{domain}{port}")
+            }
+            None => format!("{}/p/{project}", self.public_url),
+        }
+    }
+}
+
+/// All projects of a platform, as the gateway wants them. Cheap to clone.
+#[derive(Clone)]
+pub struct Wire {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    platform: Platform,
+    settings: WireSettings,
+    databases: Databases,
+    clock: Arc<dyn Clock>,
+    tenants: Mutex<LruCache<ProjectRef, Known>>,
+}
+
+/// A tenant with what it was made from.
+#[derive(Clone)]
+struct Known {
+    resolved: Arc<Resolved>,
+    tenant: Arc<Tenant>,
+    home: Arc<Home>,
+}
+
+impl Wire {
+    /// `stop` ends the tasks that the wiring starts.
+    pub fn new(
+        platform: Platform,
+        settings: WireSettings,
+        clock: Arc<dyn Clock>,
+        stop: CancellationToken,
+    ) -> Wire {
+        let databases = Databases::new(settings.pools, stop);
+        let tenants = Mutex::new(LruCache::new(TENANTS_MAX));
+        Wire { inner: Arc::new(Inner { platform, settings, databases, clock, tenants }) }
+    }
+
+    /// Drops services that nobody uses, until `stop` is cancelled.
+    pub async fn sweep(self, stop: CancellationToken) {
+        let Some(idle) = self.inner.settings.idle else { return };
+        let mut ticks = tokio::time::interval((idle / 4).max(Duration::from_millis(100)));
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            let homes: Vec<_> = self.tenants().iter().map(|(_, known)| Arc::clone(&known.home)).collect();
+            for home in homes {
+                home.drop_if_idle(idle);
+            }
+        }
+    }
+
+    /// Drops what is remembered of a project: its next request finds it anew.
+    pub fn forget(&self, project: &ProjectRef) {
+        self.inner.platform.catalog().forget(project);
+        let known = self.tenants().pop(project);
+        if let Some(known) = known {
+            known.home.close();
+        }
+    }
+
+    /// Closes all services.
+    pub fn close(&self) {
+        let mut tenants = self.tenants();
+        while let Some((_, known)) = tenants.pop_lru() {
+            known.home.close();
+        }
+        drop(tenants);
+        self.inner.databases.close();
+    }
+
+    pub(crate) fn platform(&self) -> &Platform {
+        &self.inner.platform
+    }
+
+    async fn find(&self, lookup: Lookup) -> Result<Option<Arc<Tenant>>, Fault> {
+        let lookup = match lookup {
+            Lookup::Ref(reference) => platform::Lookup::Ref(reference),
+            Lookup::Domain(name) => platform::Lookup::Domain(name),
+            Lookup::KeyHash(hash) => platform::Lookup::KeyHash(hash),
+            Lookup::Default => match &self.inner.settings.default_project {
+                Some(reference) => platform::Lookup::Ref(reference.clone()),
+                None => return Ok(None),
+            },
+        };
+        let resolved = self.inner.platform.resolve(lookup).await.map_err(unavailable)?;
+        Ok(resolved.filter(|found| is_served(found)).map(|found| self.tenant(found)))
+    }
+
+    /// The tenant of a project: the one that is known, if the project is still as it was.
+    fn tenant(&self, resolved: Arc<Resolved>) -> Arc<Tenant> {
+        let reference = &resolved.project.reference;
+        let mut tenants = self.tenants();
+        let before = tenants.get(reference).cloned();
+        if let Some(known) = before.as_ref().filter(|known| is_same(&known.resolved, &resolved)) {
+            return Arc::clone(&known.tenant);
+        }
+        let home = Arc::new(Home::new(self, Arc::clone(&resolved)));
+        // Requests that are at work count on, whatever has changed.
+        let slots = before
+            .as_ref()
+            .map_or_else(|| Slots::new(self.inner.settings.limits), |known| known.tenant.slots.clone());
+        let tenant = Arc::new(Tenant {
+            reference: reference.clone(),
+            keys: api_keys(&resolved),
+            slots,
+            services: home::services(&home),
+        });
+        let known = Known { resolved: Arc::clone(&resolved), tenant: Arc::clone(&tenant), home };
+        tenants.put(reference.clone(), known);
+        drop(tenants);
+        if let Some(before) = before {
+            before.home.close();
+        }
+        tenant
+    }
+
+    fn tenants(&self) -> std::sync::MutexGuard<'_, LruCache<ProjectRef, Known>> {
+        self.inner.tenants.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Projects for Wire {
+    fn resolve(&self, lookup: Lookup) -> BoxFuture<'_, Result<Option<Arc<Tenant>>, Fault>> {
+        Box::pin(self.find(lookup))
+    }
+}
+
+/// A project that is being made or removed is not there for clients.
+fn is_served(resolved: &Resolved) -> bool {
+    !matches!(
+        resolved.project.status,
+        ProjectStatus::ComingUp
+            | ProjectStatus::GoingDown
+            | ProjectStatus::InitFailed
+            | ProjectStatus::Removed
+    )
+}
+
+/// Whether nothing has changed that keys or services are made from. The catalog may hand out a new value for an
+/// unchanged project.
+fn is_same(a: &Arc<Resolved>, b: &Arc<Resolved>) -> bool {
+    let keys = |resolved: &Resolved| {
+        resolved.keys.iter().map(|key| (key.id, key.updated_at.clone())).collect::<Vec<_>>()
+    };
+    Arc::ptr_eq(a, b)
+        || (a.project.status == b.project.status
+            && a.project.settings == b.project.settings
+            && a.project.tenancy == b.project.tenancy
+            && a.project.shard == b.project.shard
+            && a.project.created_at == b.project.created_at
+            && a.jwt_secrets == b.jwt_secrets
+            && keys(a) == keys(b))
+}
+
+fn api_keys(resolved: &Resolved) -> ApiKeys {
+    let mut keys = ApiKeys::new(resolved.project.reference.clone());
+    if resolved.keys.iter().any(|key| key.kind == catalog::KeyKind::Legacy) {
+        keys = keys.with_legacy(settings::key_set(&resolved.jwt_secrets));
+    }
+    for key in &resolved.keys {
+        let kind = match key.kind {
+            catalog::KeyKind::Legacy => continue,
+            catalog::KeyKind::Publishable => KeyKind::Publishable,
+            catalog::KeyKind::Secret => KeyKind::Secret,
+        };
+        match key.hash() {
+            Ok(hash) => keys = keys.with_opaque(kind, hash),
+            Err(error) => {
+                tracing::error!(project = %resolved.project.reference, key = %key.id, %error, "a stored key")
+            }
+        }
+    }
+    keys
+}
+
+/// The platform's own troubles are not the client's fault, and may pass.
+fn unavailable(error: platform::Error) -> Fault {
+    Fault::new(
+        http::StatusCode::SERVICE_UNAVAILABLE,
+        "unavailable",
+        "The project cannot be reached right now",
+    )
+    .with_header(http::header::RETRY_AFTER, http::HeaderValue::from_static("1"))
+    .caused_by(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn projects_have_addresses() {
+        let (a, b): (ProjectRef, ProjectRef) =
+            ("aaaaaaaaaaaaaaaaaaaa".parse().unwrap(), "bbbbbbbbbbbbbbbbbbbb".parse().unwrap());
+        let mut addresses = Addresses {
+            public_url: "https://h.test:8443".to_owned(),
+            base_domain: None,
+            default_project: Some(a.clone()),
+        };
+        assert_eq!(addresses.of(&a), "https://h.test:8443");
+        assert_eq!(addresses.of(&b), "https://h.test:8443/p/bbbbbbbbbbbbbbbbbbbb");
+        addresses.base_domain = Some("base.test".to_owned());
+        assert_eq!(addresses.of(&b), "https://bbbbbbbbbbbbbbbbbbbb.base.test:8443");
+    }
+}

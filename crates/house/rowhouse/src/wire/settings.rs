@@ -1,0 +1,174 @@
+//! From what the catalog says of a project to the settings of its services.
+
+use crate::config::{ApiSection, AuthSection, ProjectConfig};
+use platform::{Endpoint, Project};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::sync::Arc;
+use std::time::Duration;
+use token::KeySet;
+
+/// Relations of the platform inside a pooled project's schema.
+const HIDDEN_PREFIX: &str = "rowhouse_";
+
+/// The part of a project's settings in the catalog that configures its services.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ProjectSettings {
+    pub api: ApiSection,
+    pub auth: AuthSection,
+}
+
+impl ProjectSettings {
+    /// What a configuration file asks for.
+    pub fn from_config(config: &ProjectConfig) -> Self {
+        ProjectSettings { api: config.api.clone(), auth: config.auth.clone() }
+    }
+
+    /// What the catalog says. A part that makes no sense counts as absent, so that one bad value does not take a
+    /// project down.
+    pub fn of(project: &Project) -> Self {
+        let part = |name: &str| project.settings.get(name).cloned().unwrap_or(Value::Object(Map::new()));
+        let warn = |name: &str, error: serde_json::Error| {
+            tracing::warn!(project = %project.reference, setting = name, %error, "a setting of the project is not usable");
+        };
+        ProjectSettings {
+            api: serde_json::from_value(part("api")).map_err(|e| warn("api", e)).unwrap_or_default(),
+            auth: serde_json::from_value(part("auth")).map_err(|e| warn("auth", e)).unwrap_or_default(),
+        }
+    }
+
+    /// The form in the catalog.
+    pub fn to_map(&self) -> Map<String, Value> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(map)) => map,
+            _ => Map::new(),
+        }
+    }
+
+    /// The settings of the data API.
+    pub fn rest(&self, endpoint: &Endpoint, jwt_secrets: &[String]) -> rest::config::Settings {
+        let pooled = endpoint.app_schema.as_ref();
+        let physical =
+            |schemas: &[platform::SchemaAlias]| schemas.iter().map(|s| s.physical.clone()).collect();
+        let aliases = endpoint.schemas.iter().filter(|s| s.physical != s.shown);
+        rest::config::Settings {
+            db_schemas: if pooled.is_some() { physical(&endpoint.schemas) } else { self.api.schemas.clone() },
+            // A shard's public schema is nobody's.
+            db_extra_search_path: match pooled {
+                Some(_) => {
+                    self.api.extra_search_path.iter().filter(|name| *name != "public").cloned().collect()
+                }
+                None => self.api.extra_search_path.clone(),
+            },
+            db_anon_role: Some(model::role::ANON.to_owned()),
+            db_max_rows: Some(self.api.max_rows).filter(|max| *max > 0),
+            db_config: pooled.is_none(),
+            jwt_secret: jwt_secret(jwt_secrets),
+            aliases: aliases.map(|s| (s.physical.clone(), s.shown.clone())).collect(),
+            table_prefix: pooled.map(model::SchemaName::table_prefix),
+            extra_settings: endpoint.extra_settings.clone(),
+            hidden_relation_prefix: pooled.map(|_| HIDDEN_PREFIX.to_owned()),
+            ..rest::config::Settings::default()
+        }
+    }
+
+    /// The settings of auth. `url` is the project's own.
+    pub fn auth(&self, endpoint: &Endpoint, jwt_secrets: &[String], url: &str) -> auth::Settings {
+        let from = &self.auth;
+        let keys = Arc::new(key_set(jwt_secrets));
+        let mut to = auth::Settings::new(keys, &*from.site_url, format!("{url}/auth/v1"));
+        to.uri_allow_list.clone_from(&from.additional_redirect_urls);
+        to.jwt_expiry = Duration::from_secs(from.jwt_expiry_s);
+        to.disable_signup = !from.enable_signup;
+        to.email_enabled = from.email.enable_signup;
+        to.phone_enabled = from.sms.enable_signup;
+        to.anonymous_enabled = from.enable_anonymous_sign_ins;
+        to.manual_linking_enabled = from.enable_manual_linking;
+        to.mailer_autoconfirm = !from.email.enable_confirmations;
+        to.mailer_secure_email_change = from.email.double_confirm_changes;
+        to.mailer_otp_length = usize::try_from(from.email.otp_length).unwrap_or(6);
+        to.mailer_otp_expiry = Duration::from_secs(from.email.otp_expiry_s);
+        to.mailer_max_frequency = from.email.max_frequency;
+        to.sms_autoconfirm = !from.sms.enable_confirmations;
+        to.sms_max_frequency = from.sms.max_frequency;
+        to.password_min_length = usize::try_from(from.minimum_password_length).unwrap_or(6);
+        to.password_required_characters = required_characters(&from.password_requirements);
+        to.update_password_require_reauthentication = from.email.secure_password_change;
+        to.refresh_token_rotation = from.enable_refresh_token_rotation;
+        to.refresh_token_reuse_interval = Duration::from_secs(from.refresh_token_reuse_interval_s);
+        to.sessions.timebox = from.session_timebox;
+        to.sessions.inactivity_timeout = from.session_inactivity_timeout;
+        let limit = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+        to.rate_limits.otp = limit(from.rate_limit.sign_in_sign_ups);
+        to.rate_limits.anonymous = limit(from.rate_limit.anonymous_users);
+        to.rate_limits.token_refresh = limit(from.rate_limit.token_refresh);
+        to.rate_limits.verify = limit(from.rate_limit.token_verifications);
+        to.rate_limits.email_sent = limit(from.rate_limit.email_sent);
+        to.rate_limits.sms_sent = limit(from.rate_limit.sms_sent);
+        to.extra_settings.clone_from(&endpoint.extra_settings);
+        to
+    }
+}
+
+/// The keys of a project: the first secret signs, all verify.
+pub(super) fn key_set(secrets: &[String]) -> KeySet {
+    let mut secrets = secrets.iter();
+    let first =
+        secrets.next().map_or_else(|| KeySet::from_keys(Vec::new()), |s| KeySet::from_secret(s.as_bytes()));
+    secrets.fold(first, |keys, secret| keys.with_secret(secret.as_bytes()))
+}
+
+/// One secret as it is, several as a set of JSON Web Keys.
+fn jwt_secret(secrets: &[String]) -> Option<Vec<u8>> {
+    match secrets {
+        [] => None,
+        [one] => Some(one.as_bytes().to_vec()),
+        several => {
+            use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as B64};
+            let keys: Vec<_> = several
+                .iter()
+                .map(|secret| serde_json::json!({ "kty": "oct", "alg": "HS256", "k": B64.encode(secret) }))
+                .collect();
+            Some(serde_json::json!({ "keys": keys }).to_string().into_bytes())
+        }
+    }
+}
+
+/// The sets of characters that a password needs one each of.
+fn required_characters(requirements: &str) -> Vec<String> {
+    const LOWER: &str = "abcdefghijklmnopqrstuvwxyz";
+    const UPPER: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    const DIGITS: &str = "0123456789";
+    const SYMBOLS: &str = "!@#$%^&*()_+-=[]{};'\\:\"|<>?,./`~";
+    let letters = format!("{LOWER}{UPPER}");
+    let sets: &[&str] = match requirements {
+        "letters_digits" => &[&letters, DIGITS],
+        "lower_upper_letters_digits" => &[LOWER, UPPER, DIGITS],
+        "lower_upper_letters_digits_symbols" => &[LOWER, UPPER, DIGITS, SYMBOLS],
+        _ => &[],
+    };
+    sets.iter().map(|set| (*set).to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_survive_the_catalog() {
+        let mut settings = ProjectSettings::default();
+        settings.api.max_rows = 7;
+        settings.auth.email.max_frequency = Duration::from_millis(1500);
+        let stored = serde_json::Value::Object(settings.to_map());
+        assert_eq!(serde_json::from_value::<ProjectSettings>(stored).unwrap(), settings);
+    }
+
+    #[test]
+    fn several_secrets_become_a_key_set() {
+        assert_eq!(jwt_secret(&["one".to_owned()]), Some(b"one".to_vec()));
+        let several = String::from_utf8(jwt_secret(&["one".to_owned(), "two".to_owned()]).unwrap()).unwrap();
+        assert!(several.starts_with(r#"{"keys":[{"kty":"oct""#), "{several}");
+        assert_eq!(required_characters("lower_upper_letters_digits").len(), 3);
+    }
+}
