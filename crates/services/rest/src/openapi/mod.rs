@@ -64,7 +64,7 @@ pub fn document(cache: &SchemaCache, settings: &Settings, schema: &str, visible:
         "schemes": [place.scheme],
         "consumes": media,
         "produces": media,
-        "paths": paths::paths(&relations, &functions),
+        "paths": paths::paths(&relations, &functions, &Local::of(settings, schema, visible.is_some())),
         "definitions": definitions::definitions(cache, &relations),
         "parameters": parameters::parameters(&relations),
         "externalDocs": {
@@ -110,6 +110,22 @@ fn summary(comment: Option<&str>) -> (Option<&str>, Option<&str>) {
             (Some(first), Some(rest.trim_start_matches('\n')).filter(|rest| !rest.is_empty()))
         }
         None => (None, None),
+    }
+}
+
+/// Schemas whose name goes without saying. The reference writes the arguments' types as the request's search
+/// path shortens them when it follows privileges, and in full otherwise.
+struct Local(Vec<String>);
+
+impl Local {
+    fn of(settings: &Settings, schema: &str, shortened: bool) -> Self {
+        let schemas = settings.db_extra_search_path.iter().map(String::as_str).chain([schema]);
+        let prefixes = schemas.flat_map(|name| [format!("{name}."), format!("{}.", sql::quote_ident(name))]);
+        Local(if shortened { prefixes.collect() } else { Vec::new() })
+    }
+
+    fn type_name<'a>(&self, name: &'a str) -> &'a str {
+        self.0.iter().find_map(|prefix| name.strip_prefix(prefix.as_str())).unwrap_or(name)
     }
 }
 

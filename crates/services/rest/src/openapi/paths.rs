@@ -1,12 +1,12 @@
 //! `paths`: the operations on each relation and function.
 
 use super::types::{describe, element_of, format_of, type_of};
-use super::{MEDIA_TYPES, summary};
+use super::{Local, MEDIA_TYPES, summary};
 use crate::schema::{Argument, Function, Relation, Volatility};
 use serde_json::{Map, Value, json};
 
 /// The root, relations, functions.
-pub(super) fn paths(relations: &[&Relation], functions: &[&Function]) -> Value {
+pub(super) fn paths(relations: &[&Relation], functions: &[&Function], local: &Local) -> Value {
     let root = json!({
         "get": {
             "tags": ["Introspection"],
@@ -17,7 +17,7 @@ pub(super) fn paths(relations: &[&Relation], functions: &[&Function]) -> Value {
     });
     let mut all = Map::from_iter([("/".to_owned(), root)]);
     all.extend(relations.iter().map(|item| (format!("/{}", item.name.name), of_relation(item))));
-    all.extend(functions.iter().map(|item| (format!("/rpc/{}", item.name.name), of_function(item))));
+    all.extend(functions.iter().map(|item| (format!("/rpc/{}", item.name.name), of_function(item, local))));
     Value::Object(all)
 }
 
@@ -80,7 +80,7 @@ fn of_relation(relation: &Relation) -> Value {
     Value::Object(item)
 }
 
-fn of_function(function: &Function) -> Value {
+fn of_function(function: &Function, local: &Local) -> Value {
     let make = |parameters: Value| {
         let mut made = operation(&format!("(rpc) {}", function.name.name), function.comment.as_deref());
         made.insert("produces".into(), json!(MEDIA_TYPES));
@@ -90,39 +90,40 @@ fn of_function(function: &Function) -> Value {
     };
     let mut item = Map::new();
     if function.volatility != Volatility::Volatile {
-        item.insert("get".into(), make(function.arguments.iter().map(query_parameter).collect()));
+        item.insert("get".into(), make(function.arguments.iter().map(|argument| query_parameter(argument, local)).collect()));
     }
     item.insert(
         "post".into(),
-        make(json!([body_parameter(function), { "$ref": "#/parameters/preferParams" }])),
+        make(json!([body_parameter(function, local), { "$ref": "#/parameters/preferParams" }])),
     );
     Value::Object(item)
 }
 
-fn query_parameter(argument: &Argument) -> Value {
+fn query_parameter(argument: &Argument, local: &Local) -> Value {
+    let type_name = local.type_name(&argument.type_name);
     let mut parameter = json!({ "name": argument.name, "required": argument.required, "in": "query" });
     if argument.variadic {
-        let element = element_of(&argument.type_name);
-        parameter["type"] = json!(type_of(&argument.type_name).unwrap_or("string"));
+        let element = element_of(type_name);
+        parameter["type"] = json!(type_of(type_name).unwrap_or("string"));
         parameter["collectionFormat"] = json!("multi");
         parameter["items"] =
             json!({ "type": type_of(element).unwrap_or("string"), "format": format_of(element) });
     } else {
         // An array is written as one text in braces.
-        let kind = type_of(&argument.type_name).filter(|kind| *kind != "array").unwrap_or("string");
+        let kind = type_of(type_name).filter(|kind| *kind != "array").unwrap_or("string");
         parameter["type"] = json!(kind);
-        parameter["format"] = json!(format_of(&argument.type_name));
+        parameter["format"] = json!(format_of(type_name));
     }
     parameter
 }
 
-fn body_parameter(function: &Function) -> Value {
+fn body_parameter(function: &Function, local: &Local) -> Value {
     let properties: Map<String, Value> = function
         .arguments
         .iter()
         .map(|argument| {
             let mut property = Map::new();
-            describe(&mut property, &argument.type_name);
+            describe(&mut property, local.type_name(&argument.type_name));
             (argument.name.to_string(), Value::Object(property))
         })
         .collect();

@@ -160,6 +160,9 @@ fn perhaps(origin: &str, target: &str, related: Related) -> Option<String> {
             let names = relationships.iter().map(|relationship| &*relationship.foreign_table.name);
             (target, similar::closest(names, target, 0.33).filter(|better| better != target)?)
         }
+        // The origin is what the client meant: it only leads nowhere.
+        None if part.relations.contains_key(origin) => return None,
+        None if part.relations.contains_key(origin) => return None,
         None => {
             let names =
                 part.relationships.iter().filter(|(_, found)| !found.is_empty()).map(|(name, _)| &**name);

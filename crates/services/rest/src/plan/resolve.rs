@@ -123,9 +123,8 @@ impl<'a> Columns<'a> {
     pub fn filter(&self, filter: &Filter) -> Tree {
         let mut reference = self.reference(&filter.field);
         if let Operation::Search { language, .. } = &filter.condition.operation {
-            let is_vector =
-                self.column(&filter.field.name).is_some_and(|column| &*column.base_type == "tsvector");
-            if !is_vector {
+            // A column that the cache does not know is computed: what it yields is taken as it is.
+            if self.column(&filter.field.name).is_some_and(|column| &*column.base_type != "tsvector") {
                 reference.search = Some(language.clone());
             }
         }

@@ -269,7 +269,7 @@ fn warn_about_names(draft: &mut Draft, plan: &Rows, settings: &Settings) {
     let changes: Vec<String> =
         names.iter().map(|(relation, alias)| format!("`{relation}` to `{alias}`")).collect();
     let text = format!(
-        "299 Rowhouse \"Embedded resource was referenced by relation name even though it has an alias. This is \
+        "299 PostgRESTv16 \"Embedded resource was referenced by relation name even though it has an alias. This is \
          deprecated and will stop working in a future release. Update {} in query string filters, orders or limits.\"",
         changes.join(", ")
     );

@@ -168,7 +168,7 @@ fn location(f: &mut Fragment, work: &Write, request: &Request) {
     }
     let key: Vec<String> = work.primary_key.iter().map(|name| name.to_string()).collect();
     f.push("case when count(*) = 1 then (select json_agg(json_build_array(pair.key, pair.value)) from ");
-    f.push("json_each_text((select row_to_json(only) from pgrst_source as only limit 1)) as pair ");
+    f.push("json_each_text((select row_to_json(source) from pgrst_source as source limit 1)) as pair ");
     f.push("where pair.key = any (").bind(array_literal(&key)).push("::text[])) end");
 }
 
@@ -271,8 +271,8 @@ fn json(f: &mut Fragment, shape: Shape, stripped: bool, single: bool) {
 
 /// A header with the names of the first row and the rows as record literals without their parentheses.
 fn csv(f: &mut Fragment) {
-    f.push("(select coalesce(string_agg(name, ','), '') from (select json_object_keys(row_to_json(first)) as name ");
-    f.push("from (select * from pgrst_rows limit 1) as first) as names) || E'\\n' || ");
+    f.push("(select coalesce(string_agg(name, ','), '') from (select json_object_keys(row_to_json(one)) as name ");
+    f.push("from (select * from pgrst_rows limit 1) as one) as names) || E'\\n' || ");
     f.push("coalesce(string_agg(substring(_rest_t::text, 2, length(_rest_t::text) - 2), E'\\n'), '')");
 }
 

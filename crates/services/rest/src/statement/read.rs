@@ -9,7 +9,7 @@ use sql::Fragment;
 
 /// The SELECT of a level.
 pub fn level(f: &mut Fragment, root: &Level) {
-    Writer { jsonb: aggregates(root) }.level(f, root);
+    Writer.level(f, root);
 }
 
 /// The SELECT whose rows are as many as the level's without a limit.
@@ -31,11 +31,6 @@ pub fn count(f: &mut Fragment, level: &Level) {
         count(f, child);
         f.push(")");
     }
-}
-
-/// Something is aggregated, so embeds may have to be compared: `json` cannot, `jsonb` can.
-fn aggregates(level: &Level) -> bool {
-    is_aggregated(level) || level.embeds.iter().any(aggregates)
 }
 
 fn is_aggregated(level: &Level) -> bool {
@@ -113,16 +108,13 @@ fn cast(f: &mut Fragment, type_name: Option<&str>, inner: impl FnOnce(&mut Fragm
     }
 }
 
-struct Writer {
-    /// JSON that may be compared.
-    jsonb: bool,
-}
+/// The type of embedded JSON. `jsonb` rather than `json`: it can be compared, which GROUP BY needs, and replies
+/// are then the same to the byte as the reference's (src/PostgREST/Query/QueryBuilder.hs).
+const AS_JSON: &str = "::jsonb";
+
+struct Writer;
 
 impl Writer {
-    fn as_json(&self) -> &'static str {
-        if self.jsonb { "::jsonb" } else { "" }
-    }
-
     fn level(&self, f: &mut Fragment, level: &Level) {
         f.push("select ");
         self.select_list(f, level);
@@ -200,7 +192,7 @@ impl Writer {
                 list.next(f);
                 f.push("row_to_json(");
                 filter::qualified(f, lateral, "*");
-                f.push(")").push(self.as_json()).push(" as ").quoted(name);
+                f.push(")").push(AS_JSON).push(" as ").quoted(name);
             }
             Output::Spread { lateral, columns } => {
                 for column in columns {
@@ -236,7 +228,7 @@ impl Writer {
             f.push("select json_agg(")
                 .quoted(lateral)
                 .push(")")
-                .push(self.as_json())
+                .push(AS_JSON)
                 .push(" as ")
                 .quoted(lateral);
             if let (Output::Spread { columns, .. }, Spread::ToMany { order, .. }) = (output, &child.spread) {
@@ -244,7 +236,7 @@ impl Writer {
                     f.push(", coalesce(json_agg(");
                     filter::qualified(f, lateral, &column.name);
                     filter::order(f, lateral, order);
-                    f.push("), '[]')").push(self.as_json()).push(" as ");
+                    f.push("), '[]')").push(AS_JSON).push(" as ");
                     f.quoted(column.alias.as_deref().unwrap_or(&column.name));
                 }
             }
