@@ -45,15 +45,41 @@ pub(super) enum KeyKind {
 /// For every column of a key, the view's columns that show it.
 pub(super) type Shown = Vec<Vec<Arc<str>>>;
 
+/// A foreign key: the table that has it, and its name.
+pub(super) type Constraint = (u32, Arc<str>);
+
+/// Views (by oid) that show all columns of one side of a foreign key.
+pub(super) type Showing = Vec<(u32, Shown)>;
+
 /// The keys that can be seen through views.
 #[derive(Debug, Default)]
 pub(super) struct ViewKeys {
     /// Primary keys by view.
     pub primary: HashMap<u32, Vec<Arc<str>>>,
     /// Views that show a foreign key's own columns, by (table, constraint).
-    pub referencing: HashMap<(u32, Arc<str>), Vec<(u32, Shown)>>,
+    pub referencing: HashMap<Constraint, Showing>,
     /// Views that show the columns which a foreign key refers to, by the (table, constraint) that refers.
-    pub referenced: HashMap<(u32, Arc<str>), Vec<(u32, Shown)>>,
+    pub referenced: HashMap<Constraint, Showing>,
+}
+
+/// A foreign key as the relation sees it that it refers to.
+struct Referrer<'a> {
+    constraint: Constraint,
+    columns: &'a [KeyColumn],
+}
+
+/// The foreign keys by the relation that they refer to.
+fn referrers(relations: &[KeyedRelation]) -> HashMap<u32, Vec<Referrer<'_>>> {
+    let mut found: HashMap<u32, Vec<Referrer<'_>>> = HashMap::new();
+    for relation in relations {
+        for key in &relation.keys {
+            if let KeyKind::Foreign { relation: target, columns } = &key.kind {
+                let constraint = (relation.id, Arc::clone(&key.name));
+                found.entry(*target).or_default().push(Referrer { constraint, columns });
+            }
+        }
+    }
+    found
 }
 
 /// The columns of a view by where they come from.
@@ -65,14 +91,7 @@ pub(super) fn view_keys(
     views: &HashMap<u32, HashMap<i16, Arc<str>>>,
 ) -> ViewKeys {
     let by_id: HashMap<u32, &KeyedRelation> = relations.iter().map(|item| (item.id, item)).collect();
-    let mut referrers: HashMap<u32, Vec<(&KeyedRelation, &Key, &[KeyColumn])>> = HashMap::new();
-    for relation in relations {
-        for key in &relation.keys {
-            if let KeyKind::Foreign { relation: target, columns } = &key.kind {
-                referrers.entry(*target).or_default().push((relation, key, columns));
-            }
-        }
-    }
+    let referrers = referrers(relations);
     let mut found = ViewKeys::default();
     for (view, columns) in views {
         let Some(keyed) = by_id.get(view) else { continue };
@@ -95,10 +114,9 @@ pub(super) fn view_keys(
                     KeyKind::Unique => {}
                 }
             }
-            for (referrer, key, columns) in referrers.get(&table).into_iter().flatten() {
-                if let Some(shown) = shown(table, columns, &trace) {
-                    let at = (referrer.id, Arc::clone(&key.name));
-                    found.referenced.entry(at).or_default().push((*view, shown));
+            for referrer in referrers.get(&table).into_iter().flatten() {
+                if let Some(shown) = shown(table, referrer.columns, &trace) {
+                    found.referenced.entry(referrer.constraint.clone()).or_default().push((*view, shown));
                 }
             }
         }

@@ -30,10 +30,13 @@ pub(super) struct Computed {
     pub to_one: bool,
 }
 
+/// Relationships of one schema by their origin's name.
+pub(super) type ByOrigin = HashMap<Arc<str>, Vec<Arc<Relationship>>>;
+
 /// What deduction yields.
 pub(super) struct Deduced {
     /// Relationships between relations of one exposed schema, by schema and origin, sorted.
-    pub relationships: HashMap<Arc<str>, HashMap<Arc<str>, Vec<Arc<Relationship>>>>,
+    pub relationships: HashMap<Arc<str>, ByOrigin>,
     /// Primary keys of exposed views, by oid.
     pub view_primary_keys: HashMap<u32, Vec<Arc<str>>>,
 }
@@ -224,10 +227,7 @@ fn primary_key(relation: &KeyedRelation, keys: &ViewKeys) -> Option<HashSet<Arc<
 }
 
 /// Groups by schema and origin; a computed relationship replaces deduced ones to a relation of its name.
-fn by_origin(
-    deduced: Vec<Relationship>,
-    computed: Vec<Computed>,
-) -> HashMap<Arc<str>, HashMap<Arc<str>, Vec<Arc<Relationship>>>> {
+fn by_origin(deduced: Vec<Relationship>, computed: Vec<Computed>) -> HashMap<Arc<str>, ByOrigin> {
     let computed: Vec<Computed> =
         computed.into_iter().filter(|item| item.table.schema == item.function.schema).collect();
     let replaced: HashSet<(&Name, &Name)> =
@@ -244,7 +244,7 @@ fn by_origin(
         kind: RelationshipKind::Computed { function: item.function, to_one: item.to_one },
     }));
     all.sort_by(|a, b| order(a).cmp(&order(b)));
-    let mut grouped: HashMap<Arc<str>, HashMap<Arc<str>, Vec<Arc<Relationship>>>> = HashMap::new();
+    let mut grouped: HashMap<Arc<str>, ByOrigin> = HashMap::new();
     for item in all {
         let part = grouped.entry(Arc::clone(&item.table.schema)).or_default();
         part.entry(Arc::clone(&item.table.name)).or_default().push(Arc::new(item));
