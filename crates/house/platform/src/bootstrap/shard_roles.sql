@@ -20,17 +20,50 @@ begin
     ) as roles(name, attributes)
   loop
     if not exists (select from pg_catalog.pg_roles where rolname = wanted.name) then
-      execute format('create role %I', wanted.name);
+      execute format('create role %I with %s', wanted.name, wanted.attributes);
+    elsif exists (
+      select
+      from pg_catalog.pg_roles
+      where rolname = wanted.name
+        and (rolsuper or rolbypassrls or rolinherit or rolcanlogin <> (wanted.attributes like 'login%'))
+    ) then
+      execute format('alter role %I with nosuperuser %s', wanted.name, wanted.attributes);
     end if;
-    execute format('alter role %I with %s', wanted.name, wanted.attributes);
   end loop;
 end
 $$;
 
-grant anon, authenticated, service_role to authenticator;
-alter role anon set statement_timeout = '3s';
-alter role authenticated set statement_timeout = '8s';
-alter role authenticator set statement_timeout = '8s';
-alter role authenticator set lock_timeout = '8s';
-alter role supabase_auth_admin set search_path = auth;
-alter role supabase_auth_admin set idle_in_transaction_session_timeout = '60s';
+do $$
+declare
+  wanted record;
+begin
+  for wanted in
+    select *
+    from (values
+      ('anon', 'statement_timeout', '3s'),
+      ('authenticated', 'statement_timeout', '8s'),
+      ('authenticator', 'statement_timeout', '8s'),
+      ('authenticator', 'lock_timeout', '8s'),
+      ('supabase_auth_admin', 'search_path', 'auth'),
+      ('supabase_auth_admin', 'idle_in_transaction_session_timeout', '60s')
+    ) as settings(role, name, value)
+    where not exists (
+      select
+      from pg_catalog.pg_db_role_setting as s
+      where s.setrole = settings.role::regrole and s.setdatabase = 0
+        and format('%s=%s', settings.name, settings.value) = any (s.setconfig))
+  loop
+    execute format('alter role %I set %s = %L', wanted.role, wanted.name, wanted.value);
+  end loop;
+  for wanted in
+    select granted.name
+    from (values ('anon'), ('authenticated'), ('service_role')) as granted(name)
+    where not exists (
+      select
+      from pg_catalog.pg_auth_members
+      where member = 'authenticator'::regrole and roleid = granted.name::regrole)
+  loop
+    execute format('grant %I to authenticator', wanted.name);
+  end loop;
+end
+$$;

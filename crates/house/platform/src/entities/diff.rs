@@ -59,9 +59,10 @@ pub(super) fn diff(tables: Tables<'_>, stored: &Model, wanted: &Model) -> Result
     let mut stages = Stages::default();
     let mut model = wanted.clone();
     for (new, old) in model.entities.iter_mut().zip(&matched.entities) {
-        if let Some(old) = old {
-            new.owned |= old.entity.owned;
-        }
+        new.owned |= old.as_ref().is_some_and(|old| old.entity.owned);
+        // What something was called is not part of what it is.
+        new.renamed_from = None;
+        new.columns.iter_mut().for_each(|column| column.renamed_from = None);
     }
     let dropped = matched.dropped(stored);
     for entity in &dropped {

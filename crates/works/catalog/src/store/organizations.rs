@@ -19,12 +19,15 @@ pub struct Organization {
 /// # Errors
 /// When the database does not answer, or the name does not fit.
 pub async fn organization_ensure(c: &mut Connection, slug: &str, name: &str) -> Result<Organization, Error> {
-    let sql = "with made as (
-        insert into catalog.organizations (slug, name) values ($1, $2) on conflict (slug) do nothing returning *)
-        select to_jsonb(o) from (select * from made union all
-        select * from catalog.organizations where slug = $1 limit 1) as o";
-    let rows = c.query(sql, &[text(slug), text(name)]).await?;
-    Ok(rows.one()?.json(0)?)
+    if let Some(found) = organization_find(c, slug).await? {
+        return Ok(found);
+    }
+    let insert =
+        "insert into catalog.organizations (slug, name) values ($1, $2) on conflict (slug) do nothing";
+    c.query(insert, &[text(slug), text(name)]).await?;
+    // A statement of its own, so that it sees what another transaction has just inserted.
+    let missing = || Error::Missing { what: "organization", value: slug.to_owned() };
+    organization_find(c, slug).await?.ok_or_else(missing)
 }
 
 /// The organization with this slug.
