@@ -60,8 +60,9 @@ pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
         let (unit, found) = lock(auth, &token).await?;
         match found {
             Found::Rows(rows) => return refresh(auth, call, unit, *rows).await,
-            Found::Busy => {}
+            Found::Busy => unit.rollback().await.map_err(database(FAILED))?,
             Found::Missing => {
+                unit.rollback().await.map_err(database(FAILED))?;
                 let message = "Invalid Refresh Token: Refresh Token Not Found";
                 return Err(refuse(400, "refresh_token_not_found", message));
             }
@@ -71,8 +72,7 @@ pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
                 return Err(refuse(400, "session_not_found", message));
             }
         }
-        // The connection is given back while we wait; the pause differs so that waiters do not march in step.
-        drop(unit);
+        // The connection went back to the pool; the pause differs so that waiters do not march in step.
         let [random] = token::random_bytes::<1>();
         tokio::time::sleep(Duration::from_millis(10 + u64::from(random) % 20)).await;
     }
@@ -115,61 +115,60 @@ fn read(results: &[pg::Rows]) -> Result<Found, pg::Error> {
 }
 
 async fn refresh(auth: &Auth, call: &Call, unit: Unit, rows: Rows) -> Outcome<Response<Body>> {
-    let Rows { token, session, user, active, sessions: others } = rows;
-    let named = |refusal: Refusal| with_ids(refusal, user.id, session.id);
-    if user.is_banned(call.now) {
-        return Err(named(refuse(400, "user_banned", "Invalid Refresh Token: User Banned")));
-    }
-    if session.oauth_client_id.is_some() {
-        let message = "Client authentication required for OAuth session";
-        return Err(named(refuse(400, "invalid_credentials", message)));
-    }
-    let state = State {
-        token: &token,
-        session: &session,
-        active: active.as_ref(),
-        sessions: &others,
-        possible: user.possible_assurance(),
-    };
-    let issued = match refresh::decide(&auth.settings, &state, call.now) {
-        Decision::Expired(expired) => return Err(named(refuse(400, "session_expired", expired.message()))),
-        Decision::Reused { revoke_family } => {
-            // Revoking must last although the request fails.
-            let steps = if revoke_family {
-                vec![refresh_tokens::revoke_family(session.id, call.now)]
+    let issued = match decide(auth, call, &rows) {
+        Ok(issued) => issued,
+        Err((refusal, revoke_family)) => {
+            let session = rows.session.id;
+            if revoke_family {
+                // Revoking must last although the request fails.
+                let steps = vec![refresh_tokens::revoke_family(session, call.now)];
+                unit.commit(steps).await.map_err(database(FAILED))?;
             } else {
-                vec![]
-            };
-            unit.commit(steps).await.map_err(database(FAILED))?;
-            tracing::warn!(session = %session.id, user = %user.id, revoke_family,
-                "a refresh token was used again after its successor; its family is revoked if rotation is on");
-            let message = "Invalid Refresh Token: Already Used";
-            return Err(named(refuse(400, "refresh_token_already_used", message)));
+                unit.rollback().await.map_err(database(FAILED))?;
+            }
+            return Err(with_ids(refusal, rows.user.id, session));
         }
-        Decision::Rotate => None,
-        Decision::Repeat(active) => Some(active),
     };
     let rotated = issued.is_none();
     let next = issued.unwrap_or_else(refresh::new_token);
-    let steps = write(auth, call, &token, &session, &user, rotated.then_some(next.as_str()));
+    let steps = write(auth, call, &rows, rotated.then_some(next.as_str()));
     let results = unit.commit(steps).await.map_err(database(FAILED))?;
     let user: User = last(&results).map_err(database(FAILED))?;
-    let mut response = Grant::new(auth, user, &session, next, call.now)?.respond();
+    let mut response = Grant::new(auth, user, &rows.session, next, call.now)?.respond();
     if rotated {
         reply::set(&mut response, "sb-auth-refresh-token-reuse", "false");
     }
     Ok(response)
 }
 
+/// The token to hand out again, or nothing for a new one; else the refusal and whether it ends the family.
+fn decide(auth: &Auth, call: &Call, rows: &Rows) -> Result<Option<String>, (Refusal, bool)> {
+    let Rows { token, session, user, active, sessions } = rows;
+    if user.is_banned(call.now) {
+        return Err((refuse(400, "user_banned", "Invalid Refresh Token: User Banned"), false));
+    }
+    if session.oauth_client_id.is_some() {
+        let message = "Client authentication required for OAuth session";
+        return Err((refuse(400, "invalid_credentials", message), false));
+    }
+    let possible = user.possible_assurance();
+    let state = State { token, session, active: active.as_ref(), sessions, possible };
+    match refresh::decide(&auth.settings, &state, call.now) {
+        Decision::Rotate => Ok(None),
+        Decision::Repeat(active) => Ok(Some(active)),
+        Decision::Expired(expired) => Err((refuse(400, "session_expired", expired.message()), false)),
+        Decision::Reused { revoke_family } => {
+            tracing::warn!(session = %session.id, user = %user.id, revoke_family,
+                "a refresh token was used again after its successor; its family is revoked if rotation is on");
+            let message = "Invalid Refresh Token: Already Used";
+            Err((refuse(400, "refresh_token_already_used", message), revoke_family))
+        }
+    }
+}
+
 /// What a successful refresh writes; the last step reads the user.
-fn write(
-    auth: &Auth,
-    call: &Call,
-    token: &RefreshToken,
-    session: &Session,
-    user: &User,
-    next: Option<&str>,
-) -> Vec<Step> {
+fn write(auth: &Auth, call: &Call, rows: &Rows, next: Option<&str>) -> Vec<Step> {
+    let Rows { token, session, user, .. } = rows;
     let now = call.now;
     let actor = Actor::user(user);
     let mut steps = auth.audit(&actor, "token_refreshed", None, call);

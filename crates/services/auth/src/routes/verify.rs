@@ -208,11 +208,13 @@ async fn verify(
     let (unit, results) =
         auth.db.begin(vec![find.locking()]).await.map_err(database("Database error finding user"))?;
     let user: Option<User> = results.first().map(first).transpose().map_err(database(FAILED))?.flatten();
-    let user = user.ok_or_else(|| wrong(proof))?;
-    if user.is_banned(call.now) {
-        return Err(refuse(403, "user_banned", "User is banned"));
-    }
-    let kind = check(auth, call, kind, proof, &user)?;
+    let (kind, user) = match accept(auth, call, kind, proof, user) {
+        Ok(accepted) => accepted,
+        Err(refusal) => {
+            unit.rollback().await.map_err(database(FAILED))?;
+            return Err(refusal);
+        }
+    };
     if kind == Kind::EmailChange && needs_both(auth, &user) {
         let steps = half_steps(&user, proof, call.now);
         unit.commit(steps).await.map_err(database(FAILED))?;
@@ -226,6 +228,15 @@ async fn verify(
             .map(|grant| Verified::Session(Box::new(grant))),
         Some(method) => issue_code(call, unit, user.id, method, steps).await.map(Verified::Code),
     }
+}
+
+/// The user whose proof it is, if it is anybody's.
+fn accept(auth: &Auth, call: &Call, kind: &str, proof: &Proof, user: Option<User>) -> Outcome<(Kind, User)> {
+    let user = user.ok_or_else(|| wrong(proof))?;
+    if user.is_banned(call.now) {
+        return Err(refuse(403, "user_banned", "User is banned"));
+    }
+    Ok((check(auth, call, kind, proof, &user)?, user))
 }
 
 async fn start_session(

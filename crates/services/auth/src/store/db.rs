@@ -86,6 +86,11 @@ impl Unit {
         results.pop();
         Ok(results)
     }
+
+    /// Undoes it, which keeps the connection; dropping would cost the pool a new one.
+    pub(crate) async fn rollback(mut self) -> Result<(), Error> {
+        self.connection.query("rollback", &[]).await.map(drop)
+    }
 }
 
 fn pipeline(first: Option<&Step>, steps: Vec<Step>, last: Option<&'static str>) -> Pipeline {
