@@ -118,9 +118,11 @@ impl Managed {
         let project_template = Arc::new(OnceCell::new());
         let name = InstanceName::system();
         let template = instances.prepare(&TemplateSpec::new("system", Vec::new())).await?;
-        let mut tuning = Tuning::default();
-        tuning.max_connections = SYSTEM_CONNECTIONS;
-        tuning.shared_buffers_mb = SYSTEM_BUFFERS_MB;
+        let tuning = Tuning {
+            max_connections: SYSTEM_CONNECTIONS,
+            shared_buffers_mb: SYSTEM_BUFFERS_MB,
+            ..Tuning::default()
+        };
         instances.create(&name, &template, &tuning).await?;
         // The first dedicated project will want its template; the system's server starts meanwhile. A failure shows
         // when the template is needed.

@@ -1,4 +1,5 @@
 //! The platform against a real PostgreSQL.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod bootstrap;
 mod dedicated;
