@@ -15,6 +15,11 @@ pub fn rest_body(fault: &Fault) -> Vec<u8> {
     .into_bytes()
 }
 
+/// The data API's body where clients may know no more: code and message.
+pub fn rest_body_minimal(fault: &Fault) -> Vec<u8> {
+    json!({ "code": fault.code, "message": fault.message }).to_string().into_bytes()
+}
+
 /// Auth's body. `dated` is whether the client asked for the API of 2024-01-01 or later, whose errors name
 /// their code in `code`; before it `code` is the HTTP status and `error_code` the code.
 ///

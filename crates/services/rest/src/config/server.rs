@@ -78,6 +78,23 @@ impl ServerConfig {
         Ok(new)
     }
 
+    /// The database's address. What `db-uri` leaves out comes from libpq's variables (`PGHOST`, `PGPORT`,
+    /// `PGUSER`, `PGPASSWORD`, `PGDATABASE`), as users of the reference expect.
+    ///
+    /// # Errors
+    /// `db-uri` is not a connection string.
+    pub fn database(&self) -> Result<pg::Config, pg::Error> {
+        let uri = &self.server.db_uri;
+        let is_url = uri.starts_with("postgresql://") || uri.starts_with("postgres://");
+        // libpq takes a word that is neither for the database's name.
+        let uri = if is_url || uri.contains('=') { uri.clone() } else { format!("dbname='{uri}'") };
+        let mut database = pg::Config::from_url(&complete(&uri, &self.env))?;
+        if !self.settings.db_prepared_statements {
+            database.statement_cache = 0;
+        }
+        Ok(database)
+    }
+
     /// The same with the settings that the database keeps.
     ///
     /// # Errors
@@ -92,6 +109,56 @@ impl ServerConfig {
         self.settings.role_settings = roles;
         Ok(self)
     }
+}
+
+/// Adds to a connection string what it leaves out and the environment has.
+fn complete(uri: &str, env: &[(String, String)]) -> String {
+    let variables = [
+        ("PGHOST", "host"),
+        ("PGPORT", "port"),
+        ("PGUSER", "user"),
+        ("PGPASSWORD", "password"),
+        ("PGDATABASE", "dbname"),
+    ];
+    let url = uri.split_once("://").map(|(_, rest)| rest);
+    let mut out = uri.to_owned();
+    for (variable, key) in variables {
+        let Some((_, value)) = env.iter().find(|(name, value)| name == variable && !value.is_empty()) else {
+            continue;
+        };
+        let given = match url {
+            Some(rest) => url_has(rest, key),
+            None => uri.split_whitespace().any(|word| word.starts_with(&format!("{key}="))),
+        };
+        if given {
+            continue;
+        }
+        if url.is_some() {
+            out.push(if out.contains('?') { '&' } else { '?' });
+            let encoded = percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC);
+            out.push_str(&format!("{key}={encoded}"));
+        } else {
+            out.push_str(&format!(" {key}='{}'", value.replace('\\', "\\\\").replace('\'', "\\'")));
+        }
+    }
+    out
+}
+
+/// Whether a URL (without its scheme) says something about a key.
+fn url_has(rest: &str, key: &str) -> bool {
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let (credentials, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+    let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
+    let port = host.rsplit_once(':').map_or("", |(_, port)| port);
+    let part = match key {
+        "host" => host,
+        "port" => port,
+        "user" => user,
+        "password" => password,
+        _ => path,
+    };
+    !part.is_empty() || query.split('&').any(|pair| pair.split('=').next() == Some(key))
 }
 
 async fn read_file(path: &std::path::Path) -> Result<String, ConfigError> {
@@ -110,5 +177,25 @@ async fn uri(sources: &Sources) -> Result<String, ConfigError> {
     match text.strip_prefix('@') {
         Some(path) => Ok(read_file(path.as_ref()).await?.trim().to_owned()),
         None => Ok(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(uri: &str, expected: &str) {
+        let env = [("PGHOST", "/run/x"), ("PGUSER", "me"), ("PGDATABASE", "d"), ("PGPORT", "")];
+        let env = env.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(complete(uri, &env), expected);
+    }
+
+    #[test]
+    fn the_environment_completes_the_uri() {
+        check("postgresql://", "postgresql://?host=%2Frun%2Fx&user=me&dbname=d");
+        check("postgresql://a:b@h:1/x", "postgresql://a:b@h:1/x");
+        check("postgresql://h/x?user=u", "postgresql://h/x?user=u");
+        check("host=h dbname=x", "host=h dbname=x user='me'");
     }
 }

@@ -90,7 +90,10 @@ fn of_function(function: &Function, local: &Local) -> Value {
     };
     let mut item = Map::new();
     if function.volatility != Volatility::Volatile {
-        item.insert("get".into(), make(function.arguments.iter().map(|argument| query_parameter(argument, local)).collect()));
+        item.insert(
+            "get".into(),
+            make(function.arguments.iter().map(|argument| query_parameter(argument, local)).collect()),
+        );
     }
     item.insert(
         "post".into(),

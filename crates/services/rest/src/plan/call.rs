@@ -203,14 +203,14 @@ pub fn plan(request: &Request, function: Arc<Function>, how: Calling, root: &Lev
 }
 
 fn arguments(request: &Request, function: &Function, how: Calling, keys: &BTreeSet<String>) -> Arguments {
-    if let [only] = &*function.arguments {
-        if only.name.is_empty() {
-            let body = match &request.payload {
-                Some(Payload::Json(raw) | Payload::Raw(raw)) => raw.clone(),
-                Some(Payload::Form(_)) | None => Bytes::from_static(b"{}"),
-            };
-            return Arguments::Whole { body, argument: only.clone() };
-        }
+    if let [only] = &*function.arguments
+        && only.name.is_empty()
+    {
+        let body = match &request.payload {
+            Some(Payload::Json(raw) | Payload::Raw(raw)) => raw.clone(),
+            Some(Payload::Form(_)) | None => Bytes::from_static(b"{}"),
+        };
+        return Arguments::Whole { body, argument: only.clone() };
     }
     let given: Vec<Argument> =
         function.arguments.iter().filter(|argument| keys.contains(&*argument.name)).cloned().collect();

@@ -162,7 +162,6 @@ fn perhaps(origin: &str, target: &str, related: Related) -> Option<String> {
         }
         // The origin is what the client meant: it only leads nowhere.
         None if part.relations.contains_key(origin) => return None,
-        None if part.relations.contains_key(origin) => return None,
         None => {
             let names =
                 part.relationships.iter().filter(|(_, found)| !found.is_empty()).map(|(name, _)| &**name);

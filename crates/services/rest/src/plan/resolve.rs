@@ -95,15 +95,17 @@ impl<'a> Columns<'a> {
 
     fn selected_one(&self, selected: SelectColumn, expands: bool, spread: bool) -> Vec<Column> {
         let star = selected.field.name == "*" && selected.field.path.is_empty();
-        if star && expands && selected.aggregate.is_none() {
-            if let Some(relation) = self.relation {
-                let column = |column: &schema::Column| {
-                    let reference = self.output(&Field::column(&*column.name));
-                    let alias = reference.transform.is_some().then(|| reference.name.clone());
-                    Column { alias, ..Column::plain(reference) }
-                };
-                return relation.columns.iter().map(column).collect();
-            }
+        if star
+            && expands
+            && selected.aggregate.is_none()
+            && let Some(relation) = self.relation
+        {
+            let column = |column: &schema::Column| {
+                let reference = self.output(&Field::column(&*column.name));
+                let alias = reference.transform.is_some().then(|| reference.name.clone());
+                Column { alias, ..Column::plain(reference) }
+            };
+            return relation.columns.iter().map(column).collect();
         }
         let mut column = Column {
             reference: self.output(&selected.field),

@@ -9,7 +9,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use pg::{DbError, Error};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
@@ -31,10 +31,9 @@ pub fn fault_response(fault: &Fault, settings: &Settings) -> Response<Body> {
     if fault.status == StatusCode::SERVICE_UNAVAILABLE {
         headers.entry(RETRY_AFTER).or_insert(HeaderValue::from_static("1"));
     }
-    if let Some(reason) = &fault.reason {
-        if let Ok(reason) = hyper::ext::ReasonPhrase::try_from(reason.clone().into_bytes()) {
-            response.extensions_mut().insert(reason);
-        }
+    let reason = fault.reason.clone().map(|reason| hyper::ext::ReasonPhrase::try_from(reason.into_bytes()));
+    if let Some(Ok(reason)) = reason {
+        response.extensions_mut().insert(reason);
     }
     *response.body_mut() = Body::from(body);
     response
@@ -44,7 +43,7 @@ pub fn fault_response(fault: &Fault, settings: &Settings) -> Response<Body> {
 pub fn error_body(fault: &Fault, settings: &Settings) -> Bytes {
     match settings.client_error_verbosity {
         ErrorVerbosity::Verbose => fault::rest_body(fault).into(),
-        ErrorVerbosity::Minimal => json!({ "code": fault.code, "message": fault.message }).to_string().into(),
+        ErrorVerbosity::Minimal => fault::rest_body_minimal(fault).into(),
     }
 }
 

@@ -8,6 +8,8 @@ mod listen;
 mod reload;
 mod serve;
 
+pub use reload::complete;
+
 use crate::Rest;
 use crate::config::{ConfigError, ServerConfig, Settings};
 use crate::schema::{SchemaHandle, SchemaListener};
@@ -50,7 +52,7 @@ struct Current {
 
 impl Server {
     fn new(config: ServerConfig) -> Result<Self, Error> {
-        let database = database(&config)?;
+        let database = config.database().map_err(Error::Uri)?;
         let settings = Arc::new(config.settings.clone());
         let pool = Pool::new(database, pool_options(&settings));
         let schema = SchemaHandle::recycling(pool.clone(), Arc::clone(&settings));
@@ -72,14 +74,6 @@ impl Server {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         *current = Current { config: Arc::new(config), rest };
     }
-}
-
-fn database(config: &ServerConfig) -> Result<pg::Config, Error> {
-    let mut database = pg::Config::from_url(&config.server.db_uri).map_err(Error::Uri)?;
-    if !config.settings.db_prepared_statements {
-        database.statement_cache = 0;
-    }
-    Ok(database)
 }
 
 fn pool_options(settings: &Settings) -> PoolOptions {
@@ -106,7 +100,10 @@ pub async fn run(config: ServerConfig, shutdown: CancellationToken) -> Result<()
     let settings = Arc::clone(&server.current().config);
     let mut changed = Arc::default();
     if settings.settings.db_channel_enabled {
-        let listener = SchemaListener::new(database(&settings)?, settings.settings.db_channel.clone());
+        let listener = SchemaListener::new(
+            settings.database().map_err(Error::Uri)?,
+            settings.settings.db_channel.clone(),
+        );
         listener.register(&server.schema);
         changed = listener.config_changed();
         tasks.spawn(listener.run(shutdown.clone()));

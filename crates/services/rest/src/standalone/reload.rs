@@ -1,7 +1,8 @@
 //! Keeps configuration and schema cache current: at the start, by signal, by notification.
 
-use super::Server;
+use super::{Error, Server};
 use crate::config::{ServerConfig, Settings, database};
+use pg::Connection;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -103,16 +104,35 @@ struct Failure {
 }
 
 async fn with_database(server: &Server, config: &ServerConfig) -> Result<ServerConfig, Failure> {
+    let failure = |error: pg::Error| Failure { text: error.to_string(), retry: true };
+    let mut connection = server.pool.get().await.map_err(failure)?;
+    read_database(&mut connection, config).await
+}
+
+/// The configuration with what the database says.
+async fn read_database(connection: &mut Connection, config: &ServerConfig) -> Result<ServerConfig, Failure> {
     // A connection that cannot be had is worth another try; a function that raises is not.
     let failure = |error: pg::Error| Failure { retry: error.db().is_none(), text: error.to_string() };
-    let mut connection =
-        server.pool.get().await.map_err(|error| Failure { text: error.to_string(), retry: true })?;
     let settings = if config.settings.db_config {
-        database::settings(&mut connection, config.settings.db_pre_config.as_ref()).await.map_err(failure)?
+        database::settings(connection, config.settings.db_pre_config.as_ref()).await.map_err(failure)?
     } else {
         Vec::new()
     };
-    let roles = database::roles(&mut connection).await.map_err(failure)?;
+    let roles = database::roles(connection).await.map_err(failure)?;
     let invalid = |error: crate::config::ConfigError| Failure { text: error.to_string(), retry: false };
     config.clone().with_database(settings, roles).await.map_err(invalid)
+}
+
+/// The configuration with what the database says, if it can be asked: for `--dump-config`.
+///
+/// # Errors
+/// `db-uri` is not a connection string.
+pub async fn complete(config: ServerConfig) -> Result<ServerConfig, Error> {
+    if !config.settings.db_config {
+        return Ok(config);
+    }
+    let Ok(mut connection) = Connection::connect(&config.database().map_err(Error::Uri)?).await else {
+        return Ok(config);
+    };
+    Ok(read_database(&mut connection, &config).await.unwrap_or(config))
 }

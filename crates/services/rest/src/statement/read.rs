@@ -225,12 +225,7 @@ impl Writer {
             Output::Spread { .. } => matches!(child.spread, Spread::ToMany { .. }),
         };
         if many {
-            f.push("select json_agg(")
-                .quoted(lateral)
-                .push(")")
-                .push(AS_JSON)
-                .push(" as ")
-                .quoted(lateral);
+            f.push("select json_agg(").quoted(lateral).push(")").push(AS_JSON).push(" as ").quoted(lateral);
             if let (Output::Spread { columns, .. }, Spread::ToMany { order, .. }) = (output, &child.spread) {
                 for column in columns {
                     f.push(", coalesce(json_agg(");
