@@ -102,7 +102,7 @@ impl Home {
         let settings = ProjectSettings::of(project);
         let secrets = &self.resolved.jwt_secrets;
         let url = inner.settings.addresses.of(&project.reference);
-        let mut rest_settings = settings.rest(&endpoint, secrets);
+        let mut rest_settings = settings.rest(&endpoint, secrets, &url);
         rest_settings.role_settings = role_settings(&database).await.map_err(unavailable)?;
         let rest_settings = Arc::new(rest_settings);
         let auth_settings = settings.auth(&endpoint, secrets, &url);

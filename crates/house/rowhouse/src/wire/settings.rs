@@ -46,8 +46,8 @@ impl ProjectSettings {
         }
     }
 
-    /// The settings of the data API.
-    pub fn rest(&self, endpoint: &Endpoint, jwt_secrets: &[String]) -> rest::config::Settings {
+    /// The settings of the data API. `url` is the project's own.
+    pub fn rest(&self, endpoint: &Endpoint, jwt_secrets: &[String], url: &str) -> rest::config::Settings {
         let pooled = endpoint.app_schema.as_ref();
         let physical =
             |schemas: &[platform::SchemaAlias]| schemas.iter().map(|s| s.physical.clone()).collect();
@@ -65,6 +65,8 @@ impl ProjectSettings {
             db_max_rows: Some(self.api.max_rows).filter(|max| *max > 0),
             db_config: pooled.is_none(),
             jwt_secret: jwt_secret(jwt_secrets),
+            openapi_server_proxy_uri: Some(format!("{url}/rest/v1")),
+            openapi_security_active: true,
             aliases: aliases.map(|s| (s.physical.clone(), s.shown.clone())).collect(),
             table_prefix: pooled.map(model::SchemaName::table_prefix),
             extra_settings: endpoint.extra_settings.clone(),
