@@ -58,7 +58,8 @@ async fn measure(dir: std::path::PathBuf) -> Result<(), Error> {
 async fn answer(instances: &Instances, name: &InstanceName) -> Result<(), Error> {
     let endpoint = instances.ensure_running(name).await?;
     let config = endpoint.config(SUPERUSER, "postgres");
-    let failed = |source| Error::Bootstrap { database: "postgres".to_owned(), source: std::sync::Arc::new(source) };
+    let failed =
+        |source| Error::Bootstrap { database: "postgres".to_owned(), source: std::sync::Arc::new(source) };
     let mut connection = pg::Connection::connect(&config).await.map_err(failed)?;
     connection.query("select 1", &[]).await.map_err(failed)?;
     Ok(())

@@ -66,7 +66,7 @@ async fn a_template_is_made_once_and_again_when_its_sql_changes() {
 
 #[tokio::test]
 async fn a_refused_script_names_its_database_and_leaves_nothing() {
-    let place = Place::prepared();
+    let place = Place::with_own_templates();
     let instances = Instances::open(place.settings()).await.unwrap();
     let before = place.entries("template").len();
     let spec = TemplateSpec::new("bad", vec![Script::new("template1", "create table a (); nonsense")]);
@@ -321,7 +321,7 @@ async fn a_long_data_directory_has_its_sockets_elsewhere() {
 
 #[tokio::test]
 async fn what_a_killed_creation_left_is_cleared() {
-    let place = Place::prepared();
+    let place = Place::with_own_templates();
     let (instances, one) = one(&place).await;
     for left in ["instances/.new-two/data", "instances/.gone-three/data", "template/.new-15-x"] {
         std::fs::create_dir_all(place.path(left)).unwrap();

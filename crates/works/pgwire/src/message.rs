@@ -138,7 +138,7 @@ mod tests {
     fn a_fatal_error_on_the_wire() {
         let mut out = BytesMut::new();
         fatal(&mut out, &Refusal::new("28P01", "no\0pe").with_hint("h"));
-        assert_eq!(&out[..], b"E\0\0\0\x27SFATAL\0VFATAL\0C28P01\0Mnope\0Hh\0\0".as_slice());
+        assert_eq!(&out[..], b"E\0\0\0\x23SFATAL\0VFATAL\0C28P01\0Mnope\0Hh\0\0".as_slice());
     }
 
     #[test]

@@ -23,7 +23,7 @@ use tokio_util::task::TaskTracker;
 pub struct Settings {
     /// Sessions of all projects together.
     pub sessions_max: usize,
-    /// Clients that are not authenticated yet.
+    /// Clients that have no session yet; those of one project may take half of it.
     pub handshakes_max: usize,
     /// For a client to say what it wants, and then again to prove who it is.
     pub startup_timeout: Duration,
@@ -37,7 +37,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             sessions_max: 2000,
-            handshakes_max: 256,
+            handshakes_max: 1024,
             startup_timeout: Duration::from_secs(30),
             route_timeout: Duration::from_secs(60),
             idle_timeout: None,

@@ -131,7 +131,7 @@ impl Session {
         if stream.peek(&mut first).await.map_err(|_| Invalid::Silent)? == 0 || first[0] != TLS_HANDSHAKE {
             return Ok(Client::Plain(stream));
         }
-        let stream = tls.acceptor().accept(stream).await.map_err(|_| Invalid::Silent)?;
+        let stream = tls.acceptor().accept(stream).await.map_err(|e| self.lost(&e))?;
         match stream.get_ref().1.alpn_protocol() {
             Some(_) => Ok(Client::Tls(Box::new(stream))),
             None => Err(Invalid::Silent),
@@ -139,13 +139,19 @@ impl Session {
     }
 
     async fn encrypt(&self, mut stream: TcpStream) -> Result<Client, Invalid> {
-        let lost = |_: io::Error| Invalid::Silent;
+        let lost = |e: io::Error| self.lost(&e);
         let Some(tls) = &self.shared.tls else {
             stream.write_all(b"N").await.map_err(lost)?;
             return Ok(Client::Plain(stream));
         };
         stream.write_all(b"S").await.map_err(lost)?;
         Ok(Client::Tls(Box::new(tls.acceptor().accept(stream).await.map_err(lost)?)))
+    }
+
+    /// A client whose connection or TLS handshake broke.
+    fn lost(&self, error: &io::Error) -> Invalid {
+        tracing::debug!(peer = %self.peer, %error, "PostgreSQL client lost");
+        Invalid::Silent
     }
 
     /// Passes a cancel request on. It has no answer, whether the key fits or not.
@@ -166,7 +172,7 @@ impl Session {
         let settings = &self.shared.settings;
         // One project's clients, however slow its server, leave room for those of others.
         let waiting = request.project.as_ref().map_or_else(|| Arc::from(""), |p| Arc::from(p.as_str()));
-        let pending_max = settings.handshakes_max.div_ceil(4);
+        let pending_max = settings.handshakes_max.div_ceil(2);
         let _pending = self.shared.pending.take(&waiting, pending_max).ok_or_else(Refusal::too_many)?;
         if let Some(unknown) = &startup.beyond {
             let mut answer = BytesMut::new();

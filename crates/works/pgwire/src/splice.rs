@@ -99,7 +99,7 @@ pub(crate) async fn splice(
                 }
                 () = idle(idle_timeout), if waits => {
                     // It asked meanwhile: not idle, and the answer is under way.
-                    if asked.swap(false, Ordering::Relaxed) {
+                    if asked.load(Ordering::Relaxed) {
                         continue;
                     }
                     Refusal::new("57P05", "terminating connection due to idle-session timeout")

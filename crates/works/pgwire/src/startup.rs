@@ -91,6 +91,11 @@ fn startup(minor: u32, body: &[u8]) -> Result<Startup, Refusal> {
     while let Some(name) = texts.next() {
         let value = texts.next().ok_or_else(|| Refusal::protocol("invalid startup packet layout"))?;
         match name {
+            "" => {
+                return Err(Refusal::protocol(
+                    "invalid startup packet layout: expected terminator as last byte",
+                ));
+            }
             "user" => set_once(&mut user, value)?,
             "database" => set_once(&mut database, value)?,
             "options" => {
@@ -169,7 +174,9 @@ impl Startup {
         if user.is_empty() {
             return Err(Refusal::new("28000", "no PostgreSQL user name specified in startup packet"));
         }
-        let database = if self.database.is_empty() { user } else { &self.database };
+        // The client's own default is the whole name of the user, which is no database of the project.
+        let default = self.database.is_empty() || self.database == self.user;
+        let database = if default { user } else { &self.database };
         Ok(RouteRequest {
             user: user.to_owned(),
             database: database.to_owned(),

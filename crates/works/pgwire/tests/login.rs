@@ -57,9 +57,6 @@ async fn start_up_parameters_reach_the_server() {
     let conninfo =
         "user=postgres dbname=postgres application_name='my app' options='-c datestyle=german -c my.own=1'";
     assert_eq!(world.psql_with(conninfo, PASSWORD, &["-c", settings]).await.unwrap(), "my app,German, DMY,1");
-    let plain = "select current_setting('application_name')";
-    let conninfo = "user=postgres dbname=postgres fallback_application_name=''";
-    assert_eq!(world.psql_with(conninfo, PASSWORD, &["-c", plain]).await.unwrap(), "");
     world.end().await;
 }
 

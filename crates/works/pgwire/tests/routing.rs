@@ -13,6 +13,7 @@ const NAME: &str = "select current_setting('cluster_name')";
 #[tokio::test]
 async fn user_options_and_host_name_choose_the_project() {
     let world = World::new().await;
+    world.create(TWO).await;
     let reached = async |conninfo: String| world.psql_with(&conninfo, PASSWORD, &["-c", NAME]).await.unwrap();
     assert_eq!(reached("user=postgres dbname=postgres".to_owned()).await, ONE);
     for project in [ONE, TWO] {
@@ -47,6 +48,7 @@ async fn an_unknown_project_is_refused() {
 #[tokio::test]
 async fn a_password_is_good_for_its_own_project_only() {
     let world = World::new().await;
+    world.create(TWO).await;
     world.psql("postgres", PASSWORD, "alter role postgres password 'only one'").await.unwrap();
     let two = format!("postgres.{TWO}");
     assert!(world.psql(&two, "only one", "select 1").await.is_err());
@@ -57,6 +59,7 @@ async fn a_password_is_good_for_its_own_project_only() {
 #[tokio::test]
 async fn a_sleeping_instance_wakes_and_does_not_sleep_while_connected() {
     let world = World::new().await;
+    world.create(TWO).await;
     let two: InstanceName = TWO.parse().unwrap();
     assert_eq!(world.instances.status(&two).await, Status::Asleep);
     let session = world.connect(&format!("postgres.{TWO}")).await;
@@ -101,6 +104,7 @@ impl Directory for External {
 #[tokio::test]
 async fn an_external_server_is_reached_with_its_own_password() {
     let world = World::with(Wishes::default()).await;
+    world.create(TWO).await;
     let server = world.config(&format!("postgres.{TWO}"));
     let (_, address, stop, served) =
         serve(Arc::new(External(server)), pgwire::Settings::default(), None).await;

@@ -85,6 +85,7 @@ async fn a_hundred_sessions_and_then_none() {
 #[tokio::test]
 async fn the_limit_of_a_project_is_its_own() {
     let world = World::with(Wishes { connections_max: 2, ..Wishes::default() }).await;
+    world.create(TWO).await;
     let first = world.connect("postgres").await;
     let _second = world.connect("postgres").await;
     let error = pg::Connection::connect(&world.config("postgres")).await.unwrap_err();
@@ -101,6 +102,7 @@ async fn the_limit_of_a_project_is_its_own() {
 async fn all_sessions_together_are_limited() {
     let settings = Settings { sessions_max: 1, ..Settings::default() };
     let world = World::with(Wishes { settings, ..Wishes::default() }).await;
+    world.create(TWO).await;
     let _first = world.connect("postgres").await;
     let error = pg::Connection::connect(&world.config(&format!("postgres.{TWO}"))).await.unwrap_err();
     assert_eq!(error.sqlstate(), Some("53300"));
@@ -140,11 +142,11 @@ async fn sessions_are_told_of_a_shutdown() {
 
 #[tokio::test]
 async fn an_idle_session_is_ended_when_the_operator_wants_it() {
-    let settings = Settings { idle_timeout: Some(Duration::from_millis(300)), ..Settings::default() };
+    let settings = Settings { idle_timeout: Some(Duration::from_secs(1)), ..Settings::default() };
     let world = World::with(Wishes { settings, ..Wishes::default() }).await;
     let mut session = world.connect("postgres").await;
     // Longer than the limit, but not idle.
-    session.query("select pg_sleep(1)", &[]).await.unwrap();
+    session.query("select pg_sleep(2.5)", &[]).await.unwrap();
     session.batch("begin").await.unwrap();
     session.query("select pg_sleep(0.1)", &[]).await.unwrap();
     session.batch("commit; listen news").await.unwrap();

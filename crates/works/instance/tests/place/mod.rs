@@ -19,17 +19,22 @@ impl Place {
         Place::at("data")
     }
 
-    /// With the template of [`spec`] in it.
+    /// With the template of [`spec`], shared with all other tests.
     pub fn prepared() -> Place {
         Place::prepared_at("data")
     }
 
     pub fn prepared_at(folder: &str) -> Place {
-        static TEMPLATES: OnceLock<PathBuf> = OnceLock::new();
-        let source = TEMPLATES.get_or_init(|| std::thread::spawn(make_templates).join().unwrap());
         let place = Place::at(folder);
-        let status = Command::new("cp").arg("-a").args([source, &place.path("template")]).status().unwrap();
-        assert!(status.success());
+        std::os::unix::fs::symlink(templates(), place.path("template")).unwrap();
+        place
+    }
+
+    /// With templates of its own, to be changed.
+    pub fn with_own_templates() -> Place {
+        let place = Place::at("data");
+        let copied = Command::new("cp").arg("-a").args([templates(), &place.path("template")]).status();
+        assert!(copied.unwrap().success());
         place
     }
 
@@ -56,6 +61,11 @@ impl Place {
     pub fn log(&self, instance: &str) -> String {
         std::fs::read_to_string(self.path("instances").join(instance).join("server.log")).unwrap()
     }
+}
+
+fn templates() -> &'static PathBuf {
+    static TEMPLATES: OnceLock<PathBuf> = OnceLock::new();
+    TEMPLATES.get_or_init(|| std::thread::spawn(make_templates).join().unwrap())
 }
 
 /// Kept between runs, under a name that is always the same; the lock keeps two runs apart.

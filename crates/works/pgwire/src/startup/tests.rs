@@ -37,6 +37,10 @@ fn the_project_comes_from_the_user_then_the_options_then_the_host_name() {
     assert_eq!(route(&[("user", "postgres")], None), found("postgres", "postgres", None));
     assert_eq!(route(&[("user", &user), ("database", "d")], None), found("postgres", "d", Some(REF)));
     assert_eq!(route(&[("user", &user)], None), found("postgres", "postgres", Some(REF)));
+    assert_eq!(
+        route(&[("user", &user), ("database", &user)], None),
+        found("postgres", "postgres", Some(REF))
+    );
     assert_eq!(route(&[("user", "a.b"), ("options", &options)], None), found("a.b", "a.b", Some(REF)));
     assert_eq!(route(&[("user", "me")], Some(&host)), found("me", "me", Some(REF)));
     let other = "zzzzzzzzzzzzzzzzzzzz";
@@ -92,7 +96,8 @@ fn malformed_packets_are_refused() {
     assert_eq!(code(&packet(0, &[("user", "a"), ("user", "b")])), Err("08P01"));
     assert_eq!(code(&[0, 3, 0, 0]), Err("08P01"));
     assert_eq!(code(b"\0\x03\0\0user\0a\0"), Err("08P01"), "no end");
-    assert_eq!(code(b"\0\x03\0\0user\0\0"), Err("28000"), "an empty name");
+    assert_eq!(code(b"\0\x03\0\0user\0\0\0"), Err("28000"), "an empty user");
+    assert_eq!(code(b"\0\x03\0\0user\0a\0\0b\0\0"), Err("08P01"), "an empty name");
     assert_eq!(code(b"\0\x03\0\0user\0a\0b\0\0"), Err("08P01"), "a name without value");
     assert_eq!(code(b"\0\x03\0\0user\0\xff\0\0"), Err("08P01"), "not UTF-8");
     let many: Vec<(String, String)> = (0..200).map(|n| (format!("p{n}"), String::new())).collect();

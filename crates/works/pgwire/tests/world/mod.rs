@@ -1,8 +1,8 @@
-//! Two instances behind a router, for one test.
+//! Instances behind a router, for one test.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use instance::{InstanceName, Instances, Lease, SUPERUSER, Script, TemplateSpec, Tuning};
+use instance::{InstanceName, Instances, Lease, SUPERUSER, Script, Template, TemplateSpec, Tuning};
 use pgwire::{
     Directory, Identity, Login, Refusal, RouteRequest, Router, Settings, Target, Verifier, read_verifier,
 };
@@ -34,6 +34,7 @@ const ROLES: &str = "
 pub struct World {
     pub root: PathBuf,
     pub instances: Instances,
+    template: Template,
     pub address: SocketAddr,
     pub router: Router,
     pub shutdown: CancellationToken,
@@ -98,11 +99,19 @@ impl World {
     pub async fn with(wishes: Wishes) -> World {
         let root = std::env::temp_dir().join(format!("rh-{}", uuid::Uuid::new_v4().simple()));
         std::fs::create_dir_all(&root).unwrap();
-        let instances = prepared(&root).await;
+        let (instances, template) = prepared(&root).await;
         let projects = Projects { instances: instances.clone(), connections_max: wishes.connections_max };
         let identity = wishes.tls.then(|| Identity::self_signed(&root, &["localhost".to_owned()]).unwrap());
         let (router, address, shutdown, served) = serve(Arc::new(projects), wishes.settings, identity).await;
-        World { root, instances, address, router, shutdown, served }
+        let world = World { root, instances, template, address, router, shutdown, served };
+        world.create(ONE).await;
+        world
+    }
+
+    /// Makes an instance, asleep.
+    pub async fn create(&self, name: &str) {
+        let tuning = Tuning { max_connections: 150, ..Tuning::default() }.with("fsync", "off");
+        self.instances.create(&name.parse().unwrap(), &self.template, &tuning).await.unwrap();
     }
 
     /// Runs psql as this user; its output without the last line break, or its errors.
@@ -111,7 +120,9 @@ impl World {
     }
 
     pub async fn psql_with(&self, conninfo: &str, password: &str, args: &[&str]) -> Result<String, String> {
-        let address = format!("hostaddr={} port={} {conninfo}", self.address.ip(), self.address.port());
+        // Without a host, psql would name the directory of its Unix sockets in the TLS handshake.
+        let (ip, port) = (self.address.ip(), self.address.port());
+        let address = format!("host=localhost hostaddr={ip} port={port} {conninfo}");
         let mut psql = Command::new("psql");
         psql.args(["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-d", &address])
             .args(args)
@@ -167,8 +178,8 @@ pub async fn serve(
     (router, address, shutdown, served)
 }
 
-/// Two sleeping instances in `root`; the templates are kept between runs, the lock keeps two runs apart.
-async fn prepared(root: &Path) -> Instances {
+/// No instances yet. The templates are kept between runs; the lock keeps two runs apart.
+async fn prepared(root: &Path) -> (Instances, Template) {
     let shared = std::env::temp_dir().join("rowhouse-test-templates-wire");
     std::fs::create_dir_all(&shared).unwrap();
     let lock = std::fs::File::create(shared.join("lock")).unwrap();
@@ -180,14 +191,8 @@ async fn prepared(root: &Path) -> Instances {
     let spec = TemplateSpec::new("wire", vec![Script::new("postgres", ROLES)]);
     Instances::open(settings(&shared)).await.unwrap().prepare(&spec).await.unwrap();
     drop(lock);
-    let copied =
-        Command::new("cp").arg("-a").args([shared.join("template"), root.join("template")]).status().await;
-    assert!(copied.unwrap().success());
+    std::os::unix::fs::symlink(shared.join("template"), root.join("template")).unwrap();
     let instances = Instances::open(settings(root)).await.unwrap();
     let template = instances.prepare(&spec).await.unwrap();
-    let tuning = Tuning { max_connections: 150, ..Tuning::default() }.with("fsync", "off");
-    for name in [ONE, TWO] {
-        instances.create(&name.parse().unwrap(), &template, &tuning).await.unwrap();
-    }
-    instances
+    (instances, template)
 }
