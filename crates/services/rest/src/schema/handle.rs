@@ -133,9 +133,11 @@ impl SchemaHandle {
         self.start(DEBOUNCE);
     }
 
-    /// Asks for a reload if there is something to be stale: a handle that was never used loads when it is.
+    /// Asks for a reload if there is something to be stale, also when the first load is under way: a handle that
+    /// was never used loads when it is.
     pub fn reload_if_loaded(&self) {
-        if read(&self.inner.current).is_some() {
+        let is_loading = lock(&self.inner.work).running;
+        if is_loading || read(&self.inner.current).is_some() {
             self.reload();
         }
     }

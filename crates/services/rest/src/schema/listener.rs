@@ -89,22 +89,19 @@ impl SchemaListener {
     pub async fn run(self, stop: CancellationToken) {
         let listening = async {
             let mut backoff = BACKOFF.0;
-            let mut gap = false;
             loop {
                 match self.connect().await {
                     Ok(connection) => {
                         backoff = BACKOFF.0;
                         tracing::info!(channel = %self.shared.channel, "listening for schema changes");
-                        if std::mem::replace(&mut gap, true) {
-                            self.obey(&Order::Everything);
-                            self.obey(&Order::Settings);
-                        }
+                        // Changes may have fallen into the gap, also into the one before we first listened.
+                        self.obey(&Order::Everything);
+                        self.obey(&Order::Settings);
                         let error = self.listen(connection).await;
                         tracing::warn!(channel = %self.shared.channel, "the listener lost its connection: {error}");
                     }
                     Err(error) => {
                         tracing::warn!(channel = %self.shared.channel, "the listener cannot connect: {error}");
-                        gap = true;
                     }
                 }
                 tokio::time::sleep(backoff).await;
