@@ -1,8 +1,10 @@
 // The program is killed while projects are being made: after the next start each is whole, or not there.
 
 import assert from 'node:assert/strict'
+import fs from 'node:fs'
+import path from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { cleanUp, command, until } from '../lib/program.mjs'
+import { cleanUp, command, privately, until } from '../lib/program.mjs'
 import { rest } from '../lib/client.mjs'
 import { answering, describe as keysOf, pooled, projects, serve } from '../lib/platform.mjs'
 
@@ -37,7 +39,9 @@ describe('kill -9 during project creation', () => {
       }
       const settled = await until('nothing is half there', async () => {
         const all = await list()
-        return all.every((project) => project.status === 'active') && all
+        const half = all.filter((project) => project.status !== 'ACTIVE_HEALTHY')
+        if (half.length > 0) throw new Error(JSON.stringify(half))
+        return all
       })
       for (const project of settled) {
         const app = await keysOf(program, project)
@@ -46,6 +50,13 @@ describe('kill -9 during project creation', () => {
         const health = await fetch(`${app.url}/auth/v1/health`, { headers: { apikey: app.anonKey } })
         assert.equal(health.status, 200)
       }
+      const made = (kind) => settled.filter((project) => project.tenancy === kind)
+      const schemas = "select count(*) from pg_namespace where nspname ~ '^app_[0-9]+$'"
+      if (made('pooled').length > 0) {
+        assert.equal(await privately(program, 'system', 'shard_001', schemas), `${made('pooled').length}`, 'no schema is left over')
+      }
+      const folders = fs.readdirSync(path.join(program.data, 'instances'))
+      assert.deepEqual(folders.sort(), made('dedicated').map((project) => project.ref).sort(), 'no server is left over')
     })
   }
 

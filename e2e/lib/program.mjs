@@ -169,10 +169,18 @@ export function postmasters(dir) {
 export function alive(pid) {
   try {
     process.kill(pid, 0)
-    return true
+    // A process that has ended stays in the table until somebody asks how.
+    return !/^State:\s+Z/m.test(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))
   } catch (error) {
-    return error.code === 'EPERM'
+    return error.code === 'EPERM' || (error.code === 'ENOENT' && process.platform !== 'linux')
   }
+}
+
+/** One statement on the private socket of a server of ours, as its superuser: to look behind the curtain. */
+export function privately(program, server, database, sql) {
+  const found = postmasters(program.dir).find(({ dir }) => dir.includes(`/${server}/`))
+  const lines = fs.readFileSync(path.join(found.dir, 'postmaster.pid'), 'utf8').split('\n')
+  return psql(`host=${lines[4]} port=${lines[3]} user=supabase_admin dbname=${database}`, sql)
 }
 
 /** One statement through the program's PostgreSQL port, with the psql that PostgreSQL brings. */
