@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::settings::Settings;
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -59,12 +60,13 @@ pub async fn find(settings: &Settings) -> Result<Vec<Installation>, Error> {
     let usual = usual.await.unwrap_or_default();
     let mut found: Vec<Installation> = Vec::new();
     let mut unsupported = Vec::new();
-    let mut from_path = 0;
+    let (mut from_path, mut seen) = (0, HashSet::new());
     for (candidate, is_in_path) in in_path.iter().map(|p| (p, true)).chain(usual.iter().map(|p| (p, false))) {
-        let Some(installation) = examine(candidate).await else { continue };
-        if found.iter().any(|f| f.bin == installation.bin) {
+        let Some(bin) = programs(candidate).await else { continue };
+        if !seen.insert(bin.clone()) {
             continue;
         }
+        let Some(installation) = examine(bin).await else { continue };
         if SUPPORTED_MAJORS.contains(&installation.major) {
             found.push(installation);
             from_path += usize::from(is_in_path);
@@ -90,22 +92,27 @@ fn supported() -> String {
 
 async fn explicit(dir: &Path) -> Result<Installation, Error> {
     let refused = |reason: String| Error::BadBin { dir: dir.to_owned(), reason };
-    let Some(installation) = examine(dir).await else {
-        return Err(refused("no working postgres and initdb there".to_owned()));
-    };
+    let missing = || refused("no working postgres and initdb there".to_owned());
+    let bin = programs(dir).await.ok_or_else(missing)?;
+    let installation = examine(bin).await.ok_or_else(missing)?;
     if !SUPPORTED_MAJORS.contains(&installation.major) {
         return Err(refused(format!("version {}, but Rowhouse needs {}", installation.major, supported())));
     }
     Ok(installation)
 }
 
-/// The installation in `dir`, if its programs are there and answer. Links are followed, because the server finds
-/// its libraries relative to where its program really is.
-async fn examine(dir: &Path) -> Option<Installation> {
+/// Where the programs in `dir` really are, if they are there. Links are followed, because the server finds its
+/// libraries relative to its program.
+async fn programs(dir: &Path) -> Option<PathBuf> {
     let postgres = tokio::fs::canonicalize(dir.join("postgres")).await.ok()?;
     let bin = postgres.parent()?.to_owned();
     tokio::fs::metadata(bin.join("initdb")).await.ok()?;
-    let mut command = Command::new(&postgres);
+    Some(bin)
+}
+
+/// Asks the programs for their version.
+async fn examine(bin: PathBuf) -> Option<Installation> {
+    let mut command = Command::new(bin.join("postgres"));
     command.arg("-V").stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
     let output = tokio::time::timeout(VERSION_TIMEOUT, command.output()).await.ok()?.ok()?;
     let (major, version) = parse_version(&String::from_utf8_lossy(&output.stdout))?;

@@ -95,14 +95,20 @@ impl Instances {
     /// # Errors
     /// When initdb fails or a script is refused.
     pub async fn prepare(&self, spec: &TemplateSpec) -> Result<Template, Error> {
-        let _one = self.shared.workshop.lock().await;
-        let workshop = Workshop {
-            settings: &self.shared.settings,
-            layout: &self.shared.layout,
-            user: &self.shared.user,
-            installation: self.installation(),
+        let (instances, spec) = (self.clone(), spec.clone());
+        let work = async move {
+            let shared = &instances.shared;
+            let _one = shared.workshop.lock().await;
+            let workshop = Workshop {
+                settings: &shared.settings,
+                layout: &shared.layout,
+                user: &shared.user,
+                installation: instances.installation(),
+            };
+            workshop.prepare(&spec).await
         };
-        Box::pin(workshop.prepare(spec)).await
+        // In a task of its own: a caller who goes away leaves no server behind.
+        self.shared.tasks.spawn(Box::pin(work)).await.unwrap_or(Err(Error::Interrupted))
     }
 
     /// Makes an instance from a template, asleep. Can be repeated; it is there completely or not at all.

@@ -89,7 +89,8 @@ async fn look_up(name: &str) -> Option<(u32, u32)> {
     if name.is_empty() || name.starts_with('-') {
         return None;
     }
-    Some((id("-u", name).await?, id("-g", name).await?))
+    let (uid, gid) = tokio::join!(id("-u", name), id("-g", name));
+    Some((uid?, gid?))
 }
 
 async fn id(which: &str, name: &str) -> Option<u32> {

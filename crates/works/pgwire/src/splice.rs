@@ -62,58 +62,12 @@ pub(crate) async fn splice(
     idle_timeout: Option<Duration>,
     shutdown: &CancellationToken,
 ) -> io::Result<()> {
-    let ((mut from_client, mut to_client), (mut from_server, mut to_server)) = (split(client), split(server));
+    let ((from_client, to_client), (from_server, to_server)) = (split(client), split(server));
     // Whether the client has sent something since the server last wrote.
     let asked = AtomicBool::new(false);
-    let up = async {
-        let mut buffer = vec![0; BUFFER];
-        loop {
-            let length = from_client.read(&mut buffer).await?;
-            if length == 0 {
-                // The server notices, and its last words are still passed on.
-                return to_server.shutdown().await;
-            }
-            asked.store(true, Ordering::Relaxed);
-            to_server.write_all(&buffer[..length]).await?;
-            to_server.flush().await?;
-        }
-    };
-    let down = async {
-        let (mut buffer, mut framing) = (vec![0; BUFFER], Framing { idle: true, ..Framing::default() });
-        loop {
-            let waits = framing.idle && framing.is_at_border();
-            let ended = tokio::select! {
-                length = from_server.read(&mut buffer) => {
-                    let length = length?;
-                    if length == 0 {
-                        return to_client.shutdown().await;
-                    }
-                    asked.store(false, Ordering::Relaxed);
-                    framing.advance(&buffer[..length]);
-                    to_client.write_all(&buffer[..length]).await?;
-                    to_client.flush().await?;
-                    continue;
-                }
-                () = shutdown.cancelled() => {
-                    Refusal::new("57P01", "terminating connection due to administrator command")
-                }
-                () = idle(idle_timeout), if waits => {
-                    // It asked meanwhile: not idle, and the answer is under way.
-                    if asked.load(Ordering::Relaxed) {
-                        continue;
-                    }
-                    Refusal::new("57P05", "terminating connection due to idle-session timeout")
-                }
-            };
-            if framing.is_at_border() {
-                let mut last = BytesMut::new();
-                message::fatal(&mut last, &ended);
-                to_client.write_all(&last).await?;
-            }
-            return to_client.shutdown().await;
-        }
-    };
     let both = async {
+        let up = up(from_client, to_server, &asked);
+        let down = Down { client: to_client, asked: &asked, idle_timeout, shutdown }.run(from_server);
         tokio::pin!(up, down);
         tokio::select! {
             done = &mut down => done,
@@ -130,6 +84,74 @@ pub(crate) async fn splice(
     tokio::select! {
         done = both => done,
         () = late => Ok(()),
+    }
+}
+
+/// From the client to the server, until the client has nothing more to say. The server notices, and its last words
+/// are still passed on.
+async fn up(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    asked: &AtomicBool,
+) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let length = from.read(&mut buffer).await?;
+        if length == 0 {
+            return to.shutdown().await;
+        }
+        asked.store(true, Ordering::Relaxed);
+        to.write_all(&buffer[..length]).await?;
+        to.flush().await?;
+    }
+}
+
+/// From the server to the client.
+struct Down<'a, W> {
+    client: W,
+    asked: &'a AtomicBool,
+    idle_timeout: Option<Duration>,
+    shutdown: &'a CancellationToken,
+}
+
+impl<W: AsyncWrite + Unpin> Down<'_, W> {
+    async fn run(mut self, mut from: impl AsyncRead + Unpin) -> io::Result<()> {
+        let (mut buffer, mut framing) = (vec![0; BUFFER], Framing { idle: true, ..Framing::default() });
+        loop {
+            let waits = framing.idle && framing.is_at_border();
+            tokio::select! {
+                length = from.read(&mut buffer) => {
+                    let length = length?;
+                    if length == 0 {
+                        return self.client.shutdown().await;
+                    }
+                    self.asked.store(false, Ordering::Relaxed);
+                    framing.advance(&buffer[..length]);
+                    self.client.write_all(&buffer[..length]).await?;
+                    self.client.flush().await?;
+                }
+                () = self.shutdown.cancelled() => {
+                    let reason = Refusal::new("57P01", "terminating connection due to administrator command");
+                    return self.end(&framing, &reason).await;
+                }
+                () = idle(self.idle_timeout), if waits => {
+                    // When it has asked meanwhile, it is not idle: the answer is under way.
+                    if !self.asked.load(Ordering::Relaxed) {
+                        let reason = Refusal::new("57P05", "terminating connection due to idle-session timeout");
+                        return self.end(&framing, &reason).await;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn end(&mut self, framing: &Framing, reason: &Refusal) -> io::Result<()> {
+        if framing.is_at_border() {
+            let mut last = BytesMut::new();
+            message::fatal(&mut last, reason);
+            self.client.write_all(&last).await?;
+        }
+        self.client.shutdown().await
     }
 }
 
