@@ -5,7 +5,7 @@ use crate::refusal::{Outcome, invalid, refuse};
 use crate::settings::Settings;
 use axum::body::Body;
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request};
+use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use std::net::{IpAddr, SocketAddr};
@@ -16,7 +16,6 @@ const BODY_BYTES_MAX: usize = 1 << 20;
 /// A request whose body is in memory.
 #[derive(Debug)]
 pub(crate) struct Call {
-    pub(crate) method: Method,
     /// The path without a trailing slash.
     pub(crate) path: String,
     pub(crate) query: Vec<(String, String)>,
@@ -48,7 +47,6 @@ impl Call {
             query: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
             ip: client_ip(&parts.headers, settings, peer),
             caller: parts.extensions.get::<model::Caller>().cloned(),
-            method: parts.method,
             headers: parts.headers,
             body,
             now,

@@ -28,6 +28,12 @@ impl Moment {
         Moment(later.unwrap_or(END))
     }
 
+    /// `duration` earlier; the beginning of time when that is before it.
+    pub(crate) fn minus(self, duration: Duration) -> Moment {
+        let earlier = time::Duration::try_from(duration).ok().and_then(|d| self.0.checked_sub(d));
+        Moment(earlier.unwrap_or(START))
+    }
+
     /// Whole seconds from `earlier` to this; negative when it is later.
     pub(crate) fn seconds_since(self, earlier: Moment) -> i64 {
         (self.0 - earlier.0).whole_seconds()

@@ -90,6 +90,8 @@ pub struct SessionSettings {
 pub struct MfaSettings {
     pub totp_enroll: bool,
     pub totp_verify: bool,
+    pub phone_enroll: bool,
+    pub phone_verify: bool,
     pub max_enrolled_factors: usize,
     pub max_verified_factors: usize,
     pub challenge_expiry: Duration,
@@ -167,6 +169,8 @@ impl Default for MfaSettings {
         MfaSettings {
             totp_enroll: true,
             totp_verify: true,
+            phone_enroll: false,
+            phone_verify: false,
             max_enrolled_factors: 10,
             max_verified_factors: 10,
             challenge_expiry: Duration::from_secs(300),

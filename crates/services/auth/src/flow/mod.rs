@@ -8,3 +8,4 @@ pub(crate) mod pkce;
 pub(crate) mod redirect;
 pub(crate) mod refresh;
 pub(crate) mod session;
+pub(crate) mod totp;

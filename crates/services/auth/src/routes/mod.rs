@@ -1,10 +1,16 @@
 //! The routes: which path and method is what, and one file a flow step.
 
+mod absent;
 mod admin_audit;
+mod admin_factors;
 mod admin_user_delete;
 mod admin_user_update;
 mod admin_users;
 mod email_change;
+mod factor_verify;
+mod factors;
+mod generate_link;
+mod identities;
 mod invite;
 mod keys;
 mod logout;
@@ -59,6 +65,23 @@ pub(crate) enum Endpoint {
     AdminUserGet,
     AdminUserUpdate,
     AdminUserDelete,
+    AdminFactorList,
+    AdminFactorUpdate,
+    AdminFactorDelete,
+    GenerateLink,
+    FactorEnroll,
+    FactorDelete,
+    FactorChallenge,
+    FactorVerify,
+    IdentityDelete,
+    IdentityLink,
+    Authorize,
+    Sso,
+    SsoAdmin,
+    Passkeys,
+    OAuthServer,
+    OAuthAdmin,
+    CustomProviders,
 }
 
 /// The table of routes. `:id` stands for any segment.
@@ -85,6 +108,35 @@ const ROUTES: &[(Method, &str, Endpoint)] = &[
     (Method::GET, "/admin/users/:id", Endpoint::AdminUserGet),
     (Method::PUT, "/admin/users/:id", Endpoint::AdminUserUpdate),
     (Method::DELETE, "/admin/users/:id", Endpoint::AdminUserDelete),
+    (Method::GET, "/admin/users/:id/factors", Endpoint::AdminFactorList),
+    (Method::PUT, "/admin/users/:id/factors/:factor", Endpoint::AdminFactorUpdate),
+    (Method::DELETE, "/admin/users/:id/factors/:factor", Endpoint::AdminFactorDelete),
+    (Method::POST, "/admin/generate_link", Endpoint::GenerateLink),
+    (Method::POST, "/factors", Endpoint::FactorEnroll),
+    (Method::DELETE, "/factors/:id", Endpoint::FactorDelete),
+    (Method::POST, "/factors/:id/challenge", Endpoint::FactorChallenge),
+    (Method::POST, "/factors/:id/verify", Endpoint::FactorVerify),
+    (Method::GET, "/user/identities/authorize", Endpoint::IdentityLink),
+    (Method::DELETE, "/user/identities/:id", Endpoint::IdentityDelete),
+    (Method::GET, "/authorize", Endpoint::Authorize),
+    (Method::POST, "/sso", Endpoint::Sso),
+    (Method::GET, "/sso/saml/metadata", Endpoint::Sso),
+    (Method::POST, "/sso/saml/acs", Endpoint::Sso),
+    (Method::GET, "/admin/sso/providers", Endpoint::SsoAdmin),
+    (Method::POST, "/admin/sso/providers", Endpoint::SsoAdmin),
+    (Method::GET, "/passkeys", Endpoint::Passkeys),
+    (Method::POST, "/passkeys/:flow/:step", Endpoint::Passkeys),
+    (Method::POST, "/oauth/clients/register", Endpoint::OAuthServer),
+    (Method::POST, "/oauth/token", Endpoint::OAuthServer),
+    (Method::GET, "/oauth/authorize", Endpoint::OAuthServer),
+    (Method::GET, "/oauth/authorizations/:id", Endpoint::OAuthServer),
+    (Method::POST, "/oauth/authorizations/:id/consent", Endpoint::OAuthServer),
+    (Method::GET, "/oauth/userinfo", Endpoint::OAuthServer),
+    (Method::GET, "/.well-known/oauth-authorization-server", Endpoint::OAuthServer),
+    (Method::GET, "/admin/oauth/clients", Endpoint::OAuthAdmin),
+    (Method::POST, "/admin/oauth/clients", Endpoint::OAuthAdmin),
+    (Method::GET, "/admin/custom-providers", Endpoint::CustomProviders),
+    (Method::POST, "/admin/custom-providers", Endpoint::CustomProviders),
 ];
 
 /// The endpoint for a method and path, with or without a trailing slash; else 404 or 405.
@@ -138,19 +190,38 @@ pub(crate) async fn run(auth: &Auth, endpoint: Endpoint, call: &Call) -> Outcome
         Endpoint::AdminUserGet => admin_users::get(auth, call).await,
         Endpoint::AdminUserUpdate => admin_user_update::run(auth, call).await,
         Endpoint::AdminUserDelete => admin_user_delete::run(auth, call).await,
+        Endpoint::AdminFactorList => admin_factors::list(auth, call).await,
+        Endpoint::AdminFactorUpdate => admin_factors::update(auth, call).await,
+        Endpoint::AdminFactorDelete => admin_factors::delete(auth, call).await,
+        Endpoint::GenerateLink => generate_link::run(auth, call).await,
+        Endpoint::FactorEnroll => factors::enroll(auth, call).await,
+        Endpoint::FactorDelete => factors::unenroll(auth, call).await,
+        Endpoint::FactorChallenge => factor_verify::challenge(auth, call).await,
+        Endpoint::FactorVerify => factor_verify::verify(auth, call).await,
+        Endpoint::IdentityDelete => identities::delete(auth, call).await,
+        Endpoint::IdentityLink => absent::link_identity(auth, call).await,
+        Endpoint::Authorize => absent::authorize(call),
+        Endpoint::Sso => absent::sso(),
+        Endpoint::SsoAdmin => absent::sso_admin(auth, call).await,
+        Endpoint::Passkeys => absent::passkeys(),
+        Endpoint::OAuthServer => absent::oauth_server(),
+        Endpoint::OAuthAdmin => absent::oauth_admin(auth, call).await,
+        Endpoint::CustomProviders => absent::custom_providers(auth, call).await,
     }
 }
 
 /// `POST /token`: by the kind of grant.
 async fn token(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
     let grant = call.form("grant_type");
-    if !matches!(grant.as_str(), "password" | "refresh_token" | "pkce") {
+    if !matches!(grant.as_str(), "password" | "refresh_token" | "pkce" | "id_token" | "web3") {
         return Err(refuse(400, "invalid_credentials", "unsupported_grant_type"));
     }
     auth.limits.count(Bucket::Token, &auth.settings, call)?;
     match grant.as_str() {
         "password" => password_grant::run(auth, call).await,
         "refresh_token" => refresh_grant::run(auth, call).await,
+        "id_token" => absent::id_token(),
+        "web3" => absent::web3(),
         _ => pkce_grant::run(auth, call).await,
     }
 }

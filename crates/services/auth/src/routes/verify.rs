@@ -206,7 +206,7 @@ async fn verify(
     let find = find(kind, proof, &audience(&auth.settings, call, None))?;
     // Locked, so that of two who bring the same code only the first finds it.
     let (unit, results) =
-        auth.db.begin(vec![find.locking()]).await.map_err(database("Database error finding user"))?;
+        auth.db.begin(vec![find.locking("u")]).await.map_err(database("Database error finding user"))?;
     let user: Option<User> = results.first().map(first).transpose().map_err(database(FAILED))?.flatten();
     let (kind, user) = match accept(auth, call, kind, proof, user) {
         Ok(accepted) => accepted,

@@ -19,10 +19,10 @@ impl Step {
         Step { sql: sql.into(), params: params.into() }
     }
 
-    /// The same statement, taking a lock on the rows of `u` that it reads.
+    /// The same statement, taking a lock on the rows that it reads from this alias.
     #[must_use]
-    pub(crate) fn locking(self) -> Step {
-        Step { sql: format!("{} for no key update of u", self.sql).into(), params: self.params }
+    pub(crate) fn locking(self, alias: &'static str) -> Step {
+        Step { sql: [&self.sql, " for no key update of ", alias].concat().into(), params: self.params }
     }
 
     pub(crate) fn built(fragment: sql::Fragment) -> Step {

@@ -248,14 +248,25 @@ pub(crate) struct Factor {
     pub(crate) secret: Option<String>,
     pub(crate) phone: Option<String>,
     pub(crate) last_challenged_at: Option<Moment>,
-    #[serde(skip_serializing)]
-    pub(crate) user_id: Uuid,
 }
 
 impl Factor {
     pub(crate) fn is_verified(&self) -> bool {
         self.status == "verified"
     }
+}
+
+/// A row of `auth.mfa_challenges`.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Challenge {
+    pub(crate) id: Uuid,
+    pub(crate) created_at: Moment,
+    pub(crate) verified_at: Option<Moment>,
+    pub(crate) ip_address: String,
+    pub(crate) otp_code: Option<String>,
+    /// The steps of codes that were used before, of a factor by time.
+    #[serde(default)]
+    pub(crate) used: Vec<String>,
 }
 
 /// A row of `auth.sessions` with how it was authenticated.

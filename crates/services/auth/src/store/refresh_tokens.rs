@@ -20,6 +20,11 @@ pub(crate) fn active(token: &str) -> Step {
     Step::new(include_str!("sql/refresh_token_active.sql"), [text(token)])
 }
 
+/// The newest token of a session that is not revoked.
+pub(crate) fn active_of_session(session: Uuid) -> Step {
+    Step::new(include_str!("sql/refresh_token_active_of_session.sql"), [param(session)])
+}
+
 pub(crate) fn insert(token: &str, user: Uuid, session: Uuid, parent: Option<&str>, now: Moment) -> Step {
     let parent = parent.map_or_else(null, text);
     let params = [text(token), param(user), param(session), parent, param(now)];

@@ -17,10 +17,6 @@ pub(crate) fn by_id(id: Uuid) -> Step {
     Step::new(session_where!("where s.id = $1"), [param(id)])
 }
 
-pub(crate) fn of_user(user: Uuid) -> Step {
-    Step::new(session_where!("where s.user_id = $1"), [param(user)])
-}
-
 /// The sessions of a refresh token's user.
 pub(crate) fn of_token_user(token: &str) -> Step {
     Step::new(

@@ -1,0 +1,189 @@
+//! `/factors/:id/challenge` and `/factors/:id/verify`: proving a second factor.
+
+use super::factors::{enter, find, method};
+use crate::Auth;
+use crate::call::Call;
+use crate::flow::refresh::new_token;
+use crate::flow::session::Assurance;
+use crate::flow::{one_time, totp};
+use crate::issue::Grant;
+use crate::limits::Bucket;
+use crate::message::too_soon;
+use crate::refusal::{Outcome, database, invalid, refuse};
+use crate::reply;
+use crate::store::audit::Actor;
+use crate::store::db::{Step, first, last};
+use crate::store::factors;
+use crate::store::outbox::{self, Channel};
+use crate::store::records::{Challenge, Factor, Method, RefreshToken, Session, User};
+use crate::store::users::{self, Patch};
+use crate::store::{refresh_tokens, sessions};
+use axum::body::Body;
+use http::Response;
+use serde::Deserialize;
+use serde_json::json;
+use uuid::Uuid;
+
+const FAILED: &str = "Database error verifying factor";
+
+fn check_enabled(auth: &Auth, factor: &Factor) -> Outcome<()> {
+    let mfa = &auth.settings.mfa;
+    match factor.factor_type.as_str() {
+        "totp" if mfa.totp_verify => Ok(()),
+        "phone" if mfa.phone_verify => Ok(()),
+        "totp" => Err(refuse(422, "mfa_totp_verify_not_enabled", "MFA verification is disabled for TOTP")),
+        "phone" => Err(refuse(422, "mfa_phone_verify_not_enabled", "MFA verification is disabled for Phone")),
+        _ => Err(refuse(422, "mfa_webauthn_verify_not_enabled", "MFA verification is disabled for WebAuthn")),
+    }
+}
+
+pub(super) async fn challenge(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
+    let (signed, _) = enter(auth, call).await?;
+    let factor = find(&signed.user.factors, call, 2)?;
+    auth.limits.count(Bucket::FactorChallenge, &auth.settings, call)?;
+    check_enabled(auth, factor)?;
+    let (id, now) = (Uuid::new_v4(), call.now);
+    let mut steps = Vec::new();
+    let mut code = None;
+    if factor.factor_type == "phone" {
+        let wait = one_time::wait_seconds(factor.last_challenged_at, auth.settings.sms_max_frequency, now);
+        if let Some(left) = wait {
+            return Err(refuse(429, "over_sms_send_rate_limit", too_soon(left)));
+        }
+        let phone = factor.phone.as_deref().unwrap_or_default();
+        let token = one_time::OneTime::new(phone, auth.settings.sms_otp_length, false);
+        let data = json!({ "token": token.code });
+        steps.push(outbox::insert(Channel::Sms, "mfa", phone, signed.user.id, &data, now));
+        code = Some(token.code);
+    }
+    steps.extend(factors::challenge(id, factor.id, call.ip, code.as_deref(), now));
+    let traits = json!({ "factor_id": factor.id, "factor_status": factor.status });
+    steps.extend(auth.audit(&Actor::user(&signed.user), "challenge_created", Some(traits), call));
+    auth.db.run(steps).await.map_err(database(FAILED))?;
+    let expires_at = now.plus(auth.settings.mfa.challenge_expiry).unix();
+    Ok(reply::ok(&json!({ "id": id, "type": factor.factor_type, "expires_at": expires_at })))
+}
+
+#[derive(Debug, Deserialize)]
+struct Params {
+    #[serde(default)]
+    challenge_id: Option<Uuid>,
+    #[serde(default)]
+    code: Option<String>,
+}
+
+pub(super) async fn verify(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
+    let (signed, session) = enter(auth, call).await?;
+    let factor = find(&signed.user.factors, call, 2)?;
+    auth.limits.count(Bucket::FactorVerify, &auth.settings, call)?;
+    let params: Params = call.json()?;
+    let code = params.code.unwrap_or_default();
+    if code.is_empty() && factor.factor_type != "webauthn" {
+        return Err(invalid("Code needs to be non-empty"));
+    }
+    check_enabled(auth, factor)?;
+    let first_steps = vec![
+        factors::challenge_lock(params.challenge_id.unwrap_or_default(), factor.id),
+        sessions::by_id(session.id).locking("s"),
+        refresh_tokens::active_of_session(session.id),
+    ];
+    let (unit, results) = auth.db.begin(first_steps).await.map_err(database(FAILED))?;
+    let [challenge, _, active] = results.as_slice() else { return Err(invalid(FAILED)) };
+    let challenge: Option<Challenge> = first(challenge).map_err(database(FAILED))?;
+    let active: Option<RefreshToken> = first(active).map_err(database(FAILED))?;
+    let (challenge, mark) = match check(auth, call, factor, challenge, &code) {
+        Ok(found) => found,
+        Err(refusal) => {
+            unit.rollback().await.map_err(database(FAILED))?;
+            return Err(refusal);
+        }
+    };
+    let next = new_token();
+    let mut steps = auth.audit(
+        &Actor::user(&signed.user),
+        "verification_attempted",
+        Some(json!({
+            "factor_id": factor.id, "challenge_id": challenge, "factor_type": factor.factor_type,
+        })),
+        call,
+    );
+    steps.push(factors::challenge_use(challenge, &mark, call.now));
+    steps.extend(raise_steps(call, factor, &session, active.as_ref(), &next));
+    let results = unit.commit(steps).await.map_err(database(FAILED))?;
+    let user: User = last(&results).map_err(database(FAILED))?;
+    let session = raised(session, method(&factor.factor_type), call);
+    Ok(Grant::new(auth, user, &session, next, call.now)?.respond())
+}
+
+/// The challenge that the code answers, and what marks the code as used.
+fn check(
+    auth: &Auth,
+    call: &Call,
+    factor: &Factor,
+    challenge: Option<Challenge>,
+    code: &str,
+) -> Outcome<(Uuid, String)> {
+    let challenge = challenge.ok_or_else(|| {
+        refuse(422, "mfa_factor_not_found", "MFA factor with the provided challenge ID not found")
+    })?;
+    let ip = challenge.ip_address.split('/').next().unwrap_or_default();
+    if challenge.verified_at.is_some() || ip != factors::address(call.ip).to_string() {
+        let message = "Challenge and verify IP addresses mismatch.";
+        return Err(refuse(422, "mfa_ip_address_mismatch", message));
+    }
+    if call.now > challenge.created_at.plus(auth.settings.mfa.challenge_expiry) {
+        let message = format!(
+            "MFA challenge {} has expired, verify against another challenge or create a new challenge.",
+            challenge.id
+        );
+        return Err(refuse(422, "mfa_challenge_expired", message));
+    }
+    if factor.factor_type == "phone" {
+        let sent = challenge.otp_code.as_deref().unwrap_or_default();
+        if sent.is_empty() || !token::same_secret(sent.as_bytes(), code.as_bytes()) {
+            return Err(refuse(422, "mfa_verification_failed", "Invalid MFA Phone code entered"));
+        }
+        return Ok((challenge.id, sent.to_owned()));
+    }
+    let secret = factor.secret.as_deref().unwrap_or_default();
+    // The reference lets a code in again while its half minute lasts; we do not.
+    let step = totp::verify(secret, code, call.now.unix())
+        .map(|step| step.to_string())
+        .filter(|step| !secret.is_empty() && !challenge.used.contains(step))
+        .ok_or_else(|| refuse(422, "mfa_verification_failed", "Invalid TOTP code entered"))?;
+    Ok((challenge.id, step))
+}
+
+/// Raises the session, rotates its token and ends what is below it.
+fn raise_steps(
+    call: &Call,
+    factor: &Factor,
+    session: &Session,
+    active: Option<&RefreshToken>,
+    next: &str,
+) -> Vec<Step> {
+    let (user, now) = (session.user_id, call.now);
+    let mut steps = vec![
+        factors::verify(factor.id, now),
+        sessions::add_method(session.id, method(&factor.factor_type), now),
+        sessions::assure(session.id, Assurance::Aal2, Some(factor.id), now),
+        sessions::delete_below_aal2(user),
+        factors::delete_unverified(user, &factor.factor_type),
+    ];
+    if let Some(active) = active {
+        steps.push(refresh_tokens::revoke(&active.token, now));
+    }
+    let parent = active.map(|token| token.token.as_str());
+    steps.push(refresh_tokens::insert(next, user, session.id, parent, now));
+    steps.push(Patch::new().time("last_sign_in_at", Some(now)).on(user, now));
+    steps.push(users::by_id(user));
+    steps
+}
+
+/// The session as it is with the method added.
+fn raised(mut session: Session, method: &str, call: &Call) -> Session {
+    session.amr.retain(|known| known.authentication_method != method);
+    session.amr.push(Method { authentication_method: method.to_owned(), updated_at: call.now });
+    session.aal = Some(Assurance::Aal2.as_str().to_owned());
+    session
+}
