@@ -25,7 +25,7 @@ usage: cargo xtask COMMAND
   test [--no-e2e]            check, then build the program and run the end-to-end tests; ends with a count
   conform rest --spec DIR    PostgREST's own suite against `rowhouse rest`
       [--runners DIR]          where the runner scripts lie (default ../shared/conformance)
-      [--config NAME]          configuration of the suite (default: default)
+      [--config NAME|all]      configuration of the suite (default: default)
       [--report FILE]          write the failing cases there
   bench [--seconds N]        reads and inserts through HTTP, as a ratio to pgbench in the same run
   bench density [--projects N]
