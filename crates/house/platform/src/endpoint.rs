@@ -1,8 +1,8 @@
 //! Where the services of a project find its database, and as whom.
 
-use crate::servers::{Servers, become_role};
+use crate::servers::Servers;
 use crate::{Error, Platform};
-use catalog::Project;
+use catalog::{Project, secrets};
 use instance::Lease;
 use model::{SchemaName, Tenancy};
 use pg::Config;
@@ -62,8 +62,8 @@ impl Platform {
         let schema = SchemaName::of_app(app);
         Ok(Endpoint {
             admin: servers.system(&database),
-            rest: servers.system_as(Some("authenticator"), &database),
-            auth: servers.system_as(Some("supabase_auth_admin"), &database),
+            rest: servers.system_as("authenticator", &database),
+            auth: servers.system_as("supabase_auth_admin", &database),
             postgres: None,
             extra_settings: vec![("rowhouse.app_id".to_owned(), app.to_string())],
             schemas: vec![SchemaAlias { physical: schema.as_str().to_owned(), shown: "public".to_owned() }],
@@ -78,18 +78,29 @@ impl Platform {
         let (admin, lease) = self.dedicated_admin(project).await?;
         let as_role = |role: &str| match &self.inner.servers {
             Servers::Managed(_) => admin.with_user(role),
-            Servers::External { .. } => become_role(&admin, role),
+            Servers::External(external) => external.as_role(&admin, role),
         };
+        let mut postgres = as_role("postgres");
+        if let (Servers::External(external), true) = (&self.inner.servers, postgres.user != admin.user) {
+            postgres.password = self.database_password(project).await?.or(external.config.password.clone());
+        }
         Ok(Endpoint {
             rest: as_role("authenticator"),
             auth: as_role("supabase_auth_admin"),
-            postgres: Some(as_role("postgres")),
+            postgres: Some(postgres),
             extra_settings: Vec::new(),
             schemas,
             app_schema: None,
             admin,
             lease,
         })
+    }
+
+    async fn database_password(&self, project: &Project) -> Result<Option<String>, Error> {
+        let catalog = self.catalog();
+        let mut c = catalog.connection().await?;
+        let name = secrets::DATABASE_PASSWORD;
+        Ok(secrets::secret_get(&mut c, catalog.key(), &project.reference, name).await?)
     }
 
     /// A superuser's session on a dedicated project's database.
@@ -102,7 +113,7 @@ impl Platform {
                 let lease = managed.wake_project(&project.reference).await?;
                 Ok((lease.endpoint().config(instance::SUPERUSER, "postgres"), Some(lease)))
             }
-            Servers::External { config, .. } => Ok((config.clone(), None)),
+            Servers::External(external) => Ok((external.config.clone(), None)),
         }
     }
 }

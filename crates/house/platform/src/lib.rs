@@ -105,6 +105,7 @@ impl Platform {
         let database = servers.catalog_database();
         servers::ensure_database(&servers.system("postgres"), database).await?;
         let catalog = Catalog::open(servers.system(database), key).await?;
+        servers.learn(&catalog).await?;
         let inner = Inner {
             servers,
             catalog,

@@ -1,12 +1,13 @@
 //! The PostgreSQL servers behind the platform: our own, or one that the operator gave us.
 
 use crate::{Error, bootstrap};
+use catalog::Catalog;
 use instance::{InstanceName, Instances, Lease, Template, TemplateSpec, Tuning};
 use model::ProjectRef;
 use pg::{Config, Connection, text};
-use sql::quote_ident;
+use sql::{quote_ident, quote_literal};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
@@ -16,8 +17,9 @@ use tokio::task::JoinHandle;
 pub enum Server {
     /// Servers of our own: one for the catalog and the shards, one for each dedicated project.
     Managed(instance::Settings),
-    /// A server that exists; the user must be a superuser. Databases are made on it, named with this prefix. The
-    /// database that the configuration names becomes the home of the one dedicated project that such a platform can have.
+    /// A server that exists; the user must be a superuser. Databases are made on it, named with this prefix. It holds
+    /// either pooled projects or one dedicated project, whose home is the database that the configuration names:
+    /// what the roles may do differs, and roles belong to the server.
     External { config: Config, prefix: String },
 }
 
@@ -29,7 +31,62 @@ const SYSTEM_BUFFERS_MB: u32 = 128;
 
 pub(crate) enum Servers {
     Managed(Managed),
-    External { config: Config, prefix: String, catalog: String },
+    External(Box<External>),
+}
+
+/// A server that the operator gave us.
+pub(crate) struct External {
+    pub(crate) config: Config,
+    prefix: String,
+    catalog: String,
+    /// The password that we give the login roles there; known once the catalog is open.
+    password: OnceLock<String>,
+}
+
+/// The roles as which services log in.
+const LOGIN_ROLES: [&str; 2] = ["authenticator", "supabase_auth_admin"];
+
+impl External {
+    /// The same database as another role. The given user stays what it is: its password is the operator's.
+    pub(crate) fn as_role(&self, config: &Config, role: &str) -> Config {
+        if role == config.user {
+            return config.clone();
+        }
+        Config { password: self.password.get().cloned(), ..config.with_user(role) }
+    }
+
+    /// Lets the roles of services, and the further ones, log in. Roles belong to the server, not to a database.
+    pub(crate) async fn allow_logins(
+        &self,
+        session: &mut Connection,
+        further: &[(&str, &str)],
+    ) -> Result<(), Error> {
+        let password = self.password.get().map(String::as_str).unwrap_or_default();
+        let ours = LOGIN_ROLES.iter().map(|role| (*role, password));
+        for (role, password) in
+            ours.chain(further.iter().copied()).filter(|(role, _)| *role != self.config.user)
+        {
+            let alter =
+                format!("alter role {} with login password {}", quote_ident(role), quote_literal(password));
+            alter_shared(session, &alter).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Attempts before giving up on an object that somebody else keeps changing.
+const ATTEMPTS_MAX: usize = 10;
+
+/// Roles are shared by all databases of the server, and no lock is: who changes one at the same moment as another
+/// platform is refused, and tries again.
+async fn alter_shared(session: &mut Connection, alter: &str) -> Result<(), Error> {
+    for _ in 1..ATTEMPTS_MAX {
+        match session.batch(alter).await {
+            Err(error) if error.sqlstate() == Some("XX000") => {}
+            result => return Ok(result.map(drop)?),
+        }
+    }
+    Ok(session.batch(alter).await.map(drop)?)
 }
 
 pub(crate) struct Managed {
@@ -53,7 +110,12 @@ impl Servers {
             Server::Managed(settings) => Managed::open(settings).await.map(Servers::Managed),
             Server::External { config, prefix } => {
                 let catalog = format!("{prefix}{CATALOG}");
-                Ok(Servers::External { config, prefix, catalog })
+                Ok(Servers::External(Box::new(External {
+                    config,
+                    prefix,
+                    catalog,
+                    password: OnceLock::new(),
+                })))
             }
         }
     }
@@ -61,40 +123,54 @@ impl Servers {
     pub(crate) fn instances(&self) -> Option<&Instances> {
         match self {
             Servers::Managed(managed) => Some(&managed.instances),
-            Servers::External { .. } => None,
+            Servers::External(_) => None,
         }
     }
 
     pub(crate) fn catalog_database(&self) -> &str {
         match self {
             Servers::Managed(_) => CATALOG,
-            Servers::External { catalog, .. } => catalog,
+            Servers::External(external) => &external.catalog,
         }
     }
 
     pub(crate) fn shard_prefix(&self) -> String {
         match self {
             Servers::Managed(_) => "shard_".to_owned(),
-            Servers::External { prefix, .. } => format!("{prefix}shard_"),
+            Servers::External(external) => format!("{}shard_", external.prefix),
+        }
+    }
+
+    pub(crate) fn external(&self) -> Option<&External> {
+        match self {
+            Servers::Managed(_) => None,
+            Servers::External(external) => Some(external),
         }
     }
 
     /// A superuser's session on a database of the server that holds the catalog and the shards.
     pub(crate) fn system(&self, database: &str) -> Config {
-        self.system_as(None, database)
+        match self {
+            Servers::Managed(managed) => managed.system.endpoint().config(instance::SUPERUSER, database),
+            Servers::External(external) => external.config.with_dbname(database),
+        }
     }
 
-    /// The same as another role. On a server that is not ours the session logs in as the given user and becomes the role.
-    pub(crate) fn system_as(&self, role: Option<&str>, database: &str) -> Config {
-        match (self, role) {
-            (Servers::Managed(managed), role) => {
-                managed.system.endpoint().config(role.unwrap_or(instance::SUPERUSER), database)
-            }
-            (Servers::External { config, .. }, None) => config.with_dbname(database),
-            (Servers::External { config, .. }, Some(role)) => {
-                become_role(&config.with_dbname(database), role)
-            }
+    /// The same as another role.
+    pub(crate) fn system_as(&self, role: &str, database: &str) -> Config {
+        match self {
+            Servers::Managed(managed) => managed.system.endpoint().config(role, database),
+            Servers::External(external) => external.as_role(&external.config.with_dbname(database), role),
         }
+    }
+
+    /// Learns what the open catalog knows.
+    pub(crate) async fn learn(&self, catalog: &Catalog) -> Result<(), Error> {
+        if let Servers::External(external) = self {
+            let password = catalog.platform_secret("login_password").await?;
+            let _ = external.password.set(password);
+        }
+        Ok(())
     }
 
     pub(crate) async fn shutdown(&self) -> Result<(), Error> {
@@ -103,13 +179,6 @@ impl Servers {
         }
         Ok(())
     }
-}
-
-/// The configuration of a session that is another role from its start on.
-pub(crate) fn become_role(config: &Config, role: &str) -> Config {
-    let mut config = config.clone();
-    config.options.push(("role".to_owned(), role.to_owned()));
-    config
 }
 
 impl Managed {

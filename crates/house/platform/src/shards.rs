@@ -87,6 +87,9 @@ impl Platform {
         self.inner.failpoints.hit("shard.database")?;
         let mut session = pg::Connection::connect(&self.inner.servers.system(&shard.database)).await?;
         bootstrap::run(&mut session, &bootstrap::shard()).await?;
+        if let Some(external) = self.inner.servers.external() {
+            external.allow_logins(&mut session, &[]).await?;
+        }
         session.close().await;
         self.inner.failpoints.hit("shard.bootstrapped")?;
         store::shard_open(tx.connection(), shard.number).await?;

@@ -88,3 +88,38 @@ async fn a_dedicated_project_is_created_survives_a_restart_and_goes_completely()
     assert!(left.iter().all(|name| name.is_system()), "{left:?}");
     platform.shutdown().await.unwrap();
 }
+
+#[tokio::test]
+async fn an_external_server_is_the_home_of_one_dedicated_project() {
+    let server = testkit::Postgres::start(&[]).await;
+    let database = server.database().await;
+    let open = async || {
+        let external = Server::External { config: database.config.clone(), prefix: "rowhouse_".to_owned() };
+        let mut options = Options::new(external, "/nonexistent/key");
+        options.master_key = Some(crate::rooms::MASTER_KEY.to_owned());
+        Platform::open(options).await.unwrap()
+    };
+    let platform = open().await;
+    let project = projects::create(&platform, NewProject::new("external", Tenancy::Dedicated)).await.unwrap();
+    for tenancy in [Tenancy::Dedicated, Tenancy::Pooled] {
+        let refused = projects::create(&platform, NewProject::new("another", tenancy)).await.unwrap_err();
+        assert!(matches!(refused, Error::WrongTenancy(_)), "{refused}");
+    }
+    platform.shutdown().await.unwrap();
+    let platform = open().await;
+    let endpoint = platform.endpoint(&project).await.unwrap();
+    let roles = [&endpoint.rest, &endpoint.auth, endpoint.postgres.as_ref().unwrap()];
+    for (config, role) in roles.into_iter().zip(["authenticator", "supabase_auth_admin", "postgres"]) {
+        let mut session = Connection::connect(config).await.unwrap();
+        let rows = session.query("select session_user, current_database()", &[]).await.unwrap();
+        assert_eq!(rows.one().unwrap().text(0), Some(role));
+        assert_eq!(rows.one().unwrap().text(1), Some(database.config.dbname.as_str()));
+        assert!(config.password.is_some(), "{role}");
+    }
+    let mut admin = database.connect().await;
+    let verifiers = admin
+        .query("select count(*) from pg_authid where rolpassword like 'SCRAM-SHA-256$%'", &[])
+        .await
+        .unwrap();
+    assert_eq!(crate::rooms::count(&verifiers), 3);
+}

@@ -90,6 +90,21 @@ impl Catalog {
         Ok(self.inner.pool.get().await?)
     }
 
+    /// A secret of the platform's own: made up when first asked for, then always the same.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn platform_secret(&self, name: &str) -> Result<String, Error> {
+        let place = Place { table: "meta", column: "sealed", row: name };
+        let fresh = hex::encode(random::<24>()?);
+        let sealed = self.key().seal(fresh.as_bytes(), place)?;
+        let mut c = self.connection().await?;
+        let insert = "insert into catalog.meta (name, sealed) values ($1, $2) on conflict do nothing";
+        c.query(insert, &[pg::text(name), bytea(&sealed)]).await?;
+        let rows = c.query("select sealed from catalog.meta where name = $1", &[pg::text(name)]).await?;
+        Ok(self.key().open_text(&read_bytea(rows.one()?, 0)?, place)?)
+    }
+
     /// The key that seals secrets.
     pub fn key(&self) -> &MasterKey {
         &self.inner.key

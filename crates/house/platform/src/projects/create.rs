@@ -5,6 +5,7 @@ use base64::{Engine, engine::general_purpose::STANDARD as B64};
 use catalog::secrets::{self, NamedSecret};
 use catalog::{JobKind, KeyKind, NewKey, Project};
 use model::{ProjectRef, Tenancy, role};
+use pg::Connection;
 use serde_json::{Map, Value, json};
 use token::{KeySet, OpaqueKind};
 
@@ -117,6 +118,7 @@ async fn record(
     let mut c = platform.catalog().connection().await?;
     let mut tx = c.begin().await?;
     let c = tx.connection();
+    refuse_mixture(platform, c, new.tenancy).await?;
     let owner = catalog::organizations::organization_ensure(c, &new.organization, &new.organization).await?;
     let row = catalog::NewProject {
         reference: reference.clone(),
@@ -143,6 +145,23 @@ async fn record(
     tx.commit().await?;
     platform.catalog().forget(reference);
     Ok(job)
+}
+
+/// On a server that is not ours there are pooled projects or one dedicated project.
+async fn refuse_mixture(platform: &Platform, c: &mut Connection, tenancy: Tenancy) -> Result<(), Error> {
+    if platform.inner.servers.external().is_none() {
+        return Ok(());
+    }
+    // Two at once must not both find nothing.
+    c.query("lock table catalog.projects in share row exclusive mode", &[]).await?;
+    let sql = "select exists (select from catalog.projects where tenancy = 'dedicated' or $1 = 'dedicated')";
+    let others: bool = c.query(sql, &[pg::text(tenancy.as_str())]).await?.one()?.get(0)?;
+    if others {
+        return Err(Error::WrongTenancy(
+            "an external server holds either pooled projects or one dedicated project",
+        ));
+    }
+    Ok(())
 }
 
 fn new_keys(

@@ -12,7 +12,7 @@ const JWT_SECONDS: u32 = 3600;
 pub(super) async fn make_server(platform: &Platform, project: &Project) -> Result<(), Error> {
     match &platform.inner.servers {
         Servers::Managed(managed) => managed.create_project(&project.reference).await?,
-        Servers::External { config, .. } => refuse_second(platform, project, &config.dbname).await?,
+        Servers::External(_) => {}
     }
     let mut c = platform.catalog().connection().await?;
     let mut tx = c.begin().await?;
@@ -28,24 +28,30 @@ pub(super) async fn configure(platform: &Platform, project: &Project) -> Result<
     let (admin, _lease) = platform.dedicated_admin(project).await?;
     let mut c = platform.catalog().connection().await?;
     let master = platform.catalog().key();
-    let secret = secrets::jwt_secret_list(&mut c, master, &project.reference).await?.swap_remove(0);
+    let secret = secrets::jwt_secret_list(&mut c, master, &project.reference).await?.into_iter().next();
     let password =
         secrets::secret_get(&mut c, master, &project.reference, secrets::DATABASE_PASSWORD).await?;
     drop(c);
     let mut session = Connection::connect(&admin).await?;
-    if let Servers::External { .. } = platform.inner.servers {
+    let owner = password.as_deref().map(|password| ("postgres", password));
+    if let Some(external) = platform.inner.servers.external() {
         bootstrap::run(&mut session, &bootstrap::dedicated()).await?;
+        external.allow_logins(&mut session, owner.as_slice()).await?;
+    } else if let Some((_, password)) = owner {
+        session
+            .batch(&format!("alter role postgres with login password {}", quote_literal(password)))
+            .await?;
     }
     let database = quote_ident(&admin.dbname);
-    let mut script = format!(
-        "alter database {database} set \"app.settings.jwt_secret\" to {};
-         alter database {database} set \"app.settings.jwt_exp\" to '{JWT_SECONDS}';",
-        quote_literal(&secret)
-    );
-    if let (Some(password), Servers::Managed(_)) = (password, &platform.inner.servers) {
-        script.push_str(&format!("alter role postgres with login password {};", quote_literal(&password)));
+    let seconds = JWT_SECONDS.to_string();
+    let settings =
+        [("app.settings.jwt_secret", secret.unwrap_or_default()), ("app.settings.jwt_exp", seconds)];
+    for (name, value) in settings {
+        // SQL text: the database's name was quoted above.
+        let alter =
+            format!("alter database {database} set {} to {}", quote_ident(name), quote_literal(&value));
+        session.batch(&alter).await?;
     }
-    session.batch(&script).await?;
     session.close().await;
     Ok(())
 }
@@ -67,19 +73,6 @@ pub(super) async fn erase(platform: &Platform, project: &Project) -> Result<(), 
 fn instance_name(platform: &Platform, project: &Project) -> String {
     match &platform.inner.servers {
         Servers::Managed(_) => project.reference.to_string(),
-        Servers::External { config, .. } => format!("database {}", config.dbname),
+        Servers::External(external) => format!("database {}", external.config.dbname),
     }
-}
-
-/// A database that is not ours is the home of one project only.
-async fn refuse_second(platform: &Platform, project: &Project, database: &str) -> Result<(), Error> {
-    let mut c = platform.catalog().connection().await?;
-    let sql = "select p.ref from catalog.projects as p join catalog.instances as i on i.id = p.instance_id
-        where i.name = $1 and p.ref <> $2";
-    let name = format!("database {database}");
-    let others = c.query(sql, &[pg::text(&name), pg::text(project.reference.as_str())]).await?;
-    if others.is_empty() {
-        return Ok(());
-    }
-    Err(Error::WrongTenancy("on an external server there is one dedicated project, and it exists already"))
 }

@@ -40,6 +40,7 @@ pub(super) async fn erase(platform: &Platform, project: &Project) -> Result<(), 
     tx.batch(&format!("drop schema if exists {} cascade", Ident::new(schema.as_str()))).await?;
     let shared = tx.query(include_str!("shared_tables.sql"), &[]).await?;
     for row in &shared {
+        // SQL text: the name comes quoted from PostgreSQL's own catalog.
         let delete = format!("delete from {} where app_id = $1", row.get::<String>(0)?);
         tx.query(&delete, &[pg::param(app)]).await?;
     }
