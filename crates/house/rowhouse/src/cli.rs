@@ -146,6 +146,12 @@ pub struct ServeArgs {
     /// The ports for PostgreSQL clients, on the address of --listen
     #[arg(long, value_name = "PORT", default_values_t = [5432, 6543], value_delimiter = ',')]
     pub db_port: Vec<u16>,
+    /// The certificate for PostgreSQL clients, PEM [default: one of our own making]
+    #[arg(long, value_name = "FILE", requires = "db_tls_key")]
+    pub db_tls_cert: Option<PathBuf>,
+    /// The key of that certificate, PEM
+    #[arg(long, value_name = "FILE", requires = "db_tls_cert")]
+    pub db_tls_key: Option<PathBuf>,
     /// The domain below which `<ref>.` names a project; may be given several times
     #[arg(long, value_name = "DOMAIN", value_delimiter = ',', env = "ROWHOUSE_BASE_DOMAIN")]
     pub base_domain: Vec<String>,

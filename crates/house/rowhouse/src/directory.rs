@@ -103,6 +103,10 @@ pub fn mock_secret(data: &Path) -> std::io::Result<[u8; 32]> {
 }
 
 /// The router over these projects.
-pub fn router(directory: ProjectDirectory, mock_secret: [u8; 32]) -> pgwire::Router {
-    pgwire::Router::new(Arc::new(directory), pgwire::Settings::default(), None, mock_secret)
+pub fn router(
+    directory: ProjectDirectory,
+    tls: Option<pgwire::Identity>,
+    mock_secret: [u8; 32],
+) -> pgwire::Router {
+    pgwire::Router::new(Arc::new(directory), pgwire::Settings::default(), tls, mock_secret)
 }

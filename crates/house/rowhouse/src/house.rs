@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -104,8 +105,41 @@ impl Door {
 pub struct FrontPlan {
     pub api: TcpListener,
     pub databases: Vec<TcpListener>,
+    /// For PostgreSQL clients that want TLS.
+    pub database_tls: Option<pgwire::Identity>,
     pub gateway: GatewaySettings,
     pub wire: WireSettings,
+}
+
+/// The signals by which the operator says stop. Made early, so that one that comes while the house opens is not
+/// lost.
+pub struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    /// From now on signals no longer end the program by themselves.
+    ///
+    /// # Errors
+    /// When the system gives us no signals.
+    pub fn new() -> anyhow::Result<Signals> {
+        Ok(Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for the next one; which one it was.
+    pub async fn wait(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "interrupt",
+            _ = self.terminate.recv() => "terminate",
+            _ = self.hangup.recv() => "hangup",
+        }
+    }
 }
 
 /// A running house.
@@ -130,7 +164,7 @@ impl House {
         tasks.spawn(gateway::serve(front.api, gateway, stop.clone()));
         tasks.spawn(wire.clone().sweep(stop.clone()));
         let directory = ProjectDirectory::new(platform.clone(), default_project);
-        let router = directory::router(directory, directory::mock_secret(data.path())?);
+        let router = directory::router(directory, front.database_tls, directory::mock_secret(data.path())?);
         for listener in front.databases {
             let (router, stop) = (router.clone(), stop.clone());
             tasks.spawn(async move { router.serve(listener, stop).await });
@@ -154,27 +188,21 @@ impl House {
         Ok(())
     }
 
-    /// Runs until the operator says stop: Ctrl-C or SIGTERM.
-    ///
-    /// # Errors
-    /// When the system gives us no signals.
-    pub async fn wait_for_stop() -> anyhow::Result<&'static str> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (mut interrupt, mut terminate) =
-            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        let mut hangup = signal(SignalKind::hangup())?;
-        Ok(tokio::select! {
-            _ = interrupt.recv() => "interrupt",
-            _ = terminate.recv() => "terminate",
-            _ = hangup.recv() => "hangup",
-        })
-    }
-
-    /// Closes the doors, lets requests finish, closes connections, stops the servers; in this order.
+    /// Runs until the operator says stop, then closes in order. A second signal ends it at once.
     ///
     /// # Errors
     /// When a server does not stop.
-    pub async fn close(self) -> anyhow::Result<()> {
+    pub async fn run(self, mut signals: Signals) -> anyhow::Result<()> {
+        let signal = signals.wait().await;
+        tracing::info!(signal, "stopping");
+        tokio::select! {
+            closed = self.close() => closed,
+            _ = signals.wait() => bail!("stopped at once; the servers recover at the next start"),
+        }
+    }
+
+    /// Closes the doors, lets requests finish, closes connections, stops the servers; in this order.
+    async fn close(self) -> anyhow::Result<()> {
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;

@@ -1,7 +1,8 @@
 //! `rowhouse serve` and its projects.
 
-use crate::program::{Client, Folder, Program, run, run_failing, run_json};
+use crate::program::{Client, Folder, Program, run, run_failing, run_json, until};
 use serde_json::{Value, json};
+use std::path::PathBuf;
 
 /// The command line on one platform.
 struct Operator<'a> {
@@ -155,4 +156,31 @@ async fn a_dedicated_project_is_reached_over_http_and_by_postgresql_clients() {
         lines.contains(&format!("NEXT_PUBLIC_SUPABASE_URL=http://127.0.0.1:{}/p/{reference}\n", program.api)),
         "{lines}"
     );
+}
+
+/// The file that is there while the server of a dedicated project runs.
+fn pid_file(folder: &Folder, project: &Value) -> PathBuf {
+    folder.path().join("data/instances").join(text(project, "ref")).join("data/postmaster.pid")
+}
+
+#[test]
+fn an_idle_server_sleeps_and_wakes_and_a_killed_one_comes_back() {
+    let folder = Folder::new();
+    let program = Program::serve_with(&folder, &["--idle-sleep", "1"]);
+    let operator = Operator::of(&folder);
+    let project = operator.created("own", "dedicated");
+    let client = operator.client(&program, &project).signed_up("user@example.com");
+    let file = pid_file(&folder, &project);
+    until("the server sleeps", || !file.exists());
+    assert_eq!(client.get("/auth/v1/user").status, 200, "a request wakes it");
+
+    let text = std::fs::read_to_string(&file).unwrap();
+    let pid = text.lines().next().and_then(|line| line.parse().ok()).and_then(rustix::process::Pid::from_raw);
+    rustix::process::kill_process(pid.unwrap(), rustix::process::Signal::KILL).unwrap();
+    until("it has come back", || {
+        let answer = client.get("/auth/v1/user");
+        assert!([200, 500, 503, 504].contains(&answer.status), "{answer:?}");
+        answer.json();
+        answer.status == 200
+    });
 }

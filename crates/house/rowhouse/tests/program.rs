@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_rowhouse");
 /// How long a start may take on a busy machine.
 const READY_TIMEOUT: Duration = Duration::from_secs(120);
+const POLL: Duration = Duration::from_millis(20);
 const HTTP_TIMEOUT: Duration = Duration::from_secs(60);
 static COUNTER: AtomicU32 = AtomicU32::new(0);
 
@@ -49,6 +50,15 @@ impl Drop for Folder {
 /// A port that was free a moment ago.
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Asks until the answer is yes; the question itself takes its time.
+pub fn until(what: &str, mut asked: impl FnMut() -> bool) {
+    let deadline = Instant::now() + READY_TIMEOUT;
+    while !asked() {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        std::thread::park_timeout(POLL);
+    }
 }
 
 /// Runs a command of the program to its end.
@@ -89,6 +99,12 @@ impl Program {
     /// `rowhouse serve` on a folder, ready.
     pub fn serve(folder: &Folder, ports: Option<(u16, u16)>) -> Program {
         Program::launch(&["serve", "--data", folder.path().join("data").to_str().unwrap()], ports)
+    }
+
+    /// The same with more words on the command line.
+    pub fn serve_with(folder: &Folder, more: &[&str]) -> Program {
+        let data = folder.path().join("data");
+        Program::launch(&[&["serve", "--data", data.to_str().unwrap()], more].concat(), None)
     }
 
     fn launch(args: &[&str], ports: Option<(u16, u16)>) -> Program {

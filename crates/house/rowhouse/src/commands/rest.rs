@@ -1,7 +1,7 @@
 //! `rowhouse rest`: the data API alone.
 
 use crate::cli::RestArgs;
-use crate::house::House;
+use crate::house::Signals;
 use crate::output::write;
 use rest::config::ServerConfig;
 use tokio_util::sync::CancellationToken;
@@ -17,10 +17,10 @@ pub async fn run(args: RestArgs) -> anyhow::Result<()> {
     }
     let stop = CancellationToken::new();
     let stopped = stop.clone();
+    let mut signals = Signals::new()?;
     let signals = tokio::spawn(async move {
-        let signal = House::wait_for_stop().await;
+        signals.wait().await;
         stopped.cancel();
-        signal
     });
     let done = Box::pin(rest::standalone::run(config, stop)).await;
     signals.abort();

@@ -3,17 +3,48 @@
 use crate::cli::ServeArgs;
 use crate::data_dir::DataDir;
 use crate::desk::Desk;
-use crate::house::{Door, FrontPlan, House, PlatformPlan, Surroundings, public_url, remember_addresses};
+use crate::house::{
+    Door, FrontPlan, House, PlatformPlan, Signals, Surroundings, public_url, remember_addresses,
+};
 use crate::wire::{Addresses, PoolSizes, WireSettings};
 use gateway::{Limits, ProjectLimits, Settings as GatewaySettings};
+use platform::Platform;
 use serde_json::{Map, Value, json};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
 
 pub async fn run(args: ServeArgs, surroundings: Surroundings) -> anyhow::Result<()> {
     let begun = Instant::now();
+    let signals = Signals::new()?;
     let data = DataDir::open(&args.data)?;
     let lock = data.lock()?;
+    let doors = open_doors(&args).await?;
+    let plan = PlatformPlan {
+        data,
+        postgres: args.postgres.clone(),
+        surroundings,
+        shard_capacity: args.shard_capacity,
+        idle_sleep: idle(&args),
+    };
+    let platform = Box::pin(plan.open()).await?;
+    let (house, values) = match Box::pin(open(&args, &plan, platform.clone(), doors)).await {
+        Ok(opened) => opened,
+        Err(error) => {
+            platform.shutdown().await?;
+            return Err(error);
+        }
+    };
+    drop(platform);
+    let shown = Value::Object(values).to_string();
+    tracing::info!(ms = begun.elapsed().as_millis(), addresses = shown, "ready");
+    house.run(signals).await?;
+    drop(lock);
+    Ok(())
+}
+
+/// The port of the API, and those for PostgreSQL clients.
+async fn open_doors(args: &ServeArgs) -> anyhow::Result<(TcpListener, Vec<TcpListener>)> {
     let port = args.api_port.unwrap_or(args.listen.port());
     let api = Door {
         address: SocketAddr::new(args.listen.ip(), port),
@@ -25,15 +56,19 @@ pub async fn run(args: ServeArgs, surroundings: Surroundings) -> anyhow::Result<
         let address = SocketAddr::new(args.listen.ip(), *port);
         databases.push(Door { address, setting: "--db-port PORT".to_owned() }.open().await?);
     }
-    let idle = Some(Duration::from_secs(args.idle_sleep)).filter(|idle| !idle.is_zero());
-    let plan = PlatformPlan {
-        data: data.clone(),
-        postgres: args.postgres.clone(),
-        surroundings: surroundings.clone(),
-        shard_capacity: args.shard_capacity,
-        idle_sleep: idle,
-    };
-    let platform = Box::pin(plan.open()).await?;
+    Ok((api, databases))
+}
+
+fn idle(args: &ServeArgs) -> Option<Duration> {
+    Some(Duration::from_secs(args.idle_sleep)).filter(|idle| !idle.is_zero())
+}
+
+async fn open(
+    args: &ServeArgs,
+    plan: &PlatformPlan,
+    platform: Platform,
+    (api, databases): (TcpListener, Vec<TcpListener>),
+) -> anyhow::Result<(House, Map<String, Value>)> {
     let base_domains: Vec<String> = args.base_domain.iter().map(|name| name.to_lowercase()).collect();
     let url = args.public_url.clone().map_or_else(|| api.local_addr().map(public_url), Ok)?;
     let addresses = Addresses {
@@ -45,6 +80,7 @@ pub async fn run(args: ServeArgs, surroundings: Surroundings) -> anyhow::Result<
     let front = FrontPlan {
         api,
         databases,
+        database_tls: Some(identity(args, &plan.data)?),
         gateway: GatewaySettings {
             base_domains,
             trust_forwarded: args.trust_forwarded,
@@ -55,28 +91,18 @@ pub async fn run(args: ServeArgs, surroundings: Surroundings) -> anyhow::Result<
             addresses: addresses.clone(),
             limits: ProjectLimits::default(),
             pools: PoolSizes::default(),
-            idle,
+            idle: idle(args),
         },
     };
-    let house = House::open(platform.clone(), &data, front)?;
-    remember_addresses(&data, &addresses)?;
-    let desk =
-        Desk { platform, addresses, wire: Some(house.wire().clone()), local: None, values: values.clone() };
-    house.take_commands(&data, &surroundings.temp_dir, desk).await?;
-    let shown = Value::Object(values).to_string();
-    tracing::info!(ms = begun.elapsed().as_millis(), addresses = shown, "ready");
-    let signal = House::wait_for_stop().await?;
-    tracing::info!(signal, "stopping");
-    house.close().await?;
-    drop(lock);
-    Ok(())
+    let house = House::open(platform.clone(), &plan.data, front)?;
+    remember_addresses(&plan.data, &addresses)?;
+    let wire = Some(house.wire().clone());
+    let desk = Desk { platform, addresses, wire, local: None, values: values.clone() };
+    house.take_commands(&plan.data, &plan.surroundings.temp_dir, desk).await?;
+    Ok((house, values))
 }
 
-fn values(
-    addresses: &Addresses,
-    api: SocketAddr,
-    databases: &[tokio::net::TcpListener],
-) -> Map<String, Value> {
+fn values(addresses: &Addresses, api: SocketAddr, databases: &[TcpListener]) -> Map<String, Value> {
     let ports: Vec<_> =
         databases.iter().filter_map(|listener| Some(listener.local_addr().ok()?.port())).collect();
     let values = json!({
@@ -85,4 +111,19 @@ fn values(
         "DB_PORTS": ports.iter().map(u16::to_string).collect::<Vec<_>>().join(","),
     });
     values.as_object().cloned().unwrap_or_default()
+}
+
+/// The certificate that the operator gave, or one of our own: clients that do not check it are better off with it
+/// than without.
+fn identity(args: &ServeArgs, data: &DataDir) -> anyhow::Result<pgwire::Identity> {
+    if let (Some(certificate), Some(key)) = (&args.db_tls_cert, &args.db_tls_key) {
+        return Ok(pgwire::Identity::from_files(certificate, key)?);
+    }
+    let mut names = vec!["localhost".to_owned()];
+    names.extend(
+        args.base_domain
+            .iter()
+            .flat_map(|domain| [domain.clone(), format!("*.{domain}"), format!("db.{domain}")]),
+    );
+    Ok(pgwire::Identity::self_signed(data.path(), &names)?)
 }

@@ -4,18 +4,21 @@ use crate::cli::{LOCAL_DATA, Output, StartArgs};
 use crate::config::{self, Loaded};
 use crate::data_dir::DataDir;
 use crate::desk::Desk;
-use crate::house::{Door, FrontPlan, House, PlatformPlan, Surroundings, public_url, remember_addresses};
+use crate::house::{
+    Door, FrontPlan, House, PlatformPlan, Signals, Surroundings, public_url, remember_addresses,
+};
 use crate::local::{DATABASE_PASSWORD, LocalProject, Report};
 use crate::output::{print_values, write};
 use crate::wire::{Addresses, PoolSizes, WireSettings};
 use anyhow::{Context, bail};
-use gateway::{Limits, ProjectLimits, Settings as GatewaySettings};
+use gateway::{ProjectLimits, Settings as GatewaySettings};
 use platform::{Platform, projects};
 use serde_json::{Map, Value};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
 
 /// How long `--detach` waits for the program that it has started.
 const DETACH_TIMEOUT: Duration = Duration::from_secs(120);
@@ -23,13 +26,14 @@ const DETACH_POLL: Duration = Duration::from_millis(50);
 
 pub async fn run(args: StartArgs, surroundings: Surroundings) -> anyhow::Result<()> {
     let begun = Instant::now();
-    let workdir =
-        args.workdir.canonicalize().with_context(|| format!("there is no {}", args.workdir.display()))?;
+    let missing = || format!("there is no {}", args.workdir.display());
+    let workdir = args.workdir.canonicalize().with_context(missing)?;
     let data = DataDir::open(&workdir.join(LOCAL_DATA))?;
     hide_from_git(&data)?;
     if args.detach {
         return detach(&args, &data, &surroundings).await;
     }
+    let mut signals = Signals::new()?;
     let loaded = config::load(&workdir, &|name| std::env::var(name).ok())?;
     for warning in &loaded.warnings {
         tracing::warn!("{}: {warning}", config::FILE);
@@ -37,63 +41,76 @@ pub async fn run(args: StartArgs, surroundings: Surroundings) -> anyhow::Result<
     let lock = data.lock()?;
     let (api, db) = doors(&args, &loaded);
     let (api, db) = (api.open().await?, db.open().await?);
-    let (api_address, db_address) = (api.local_addr()?, db.local_addr()?);
-
     let plan = PlatformPlan {
         data: data.clone(),
         postgres: args.postgres.clone(),
-        surroundings: surroundings.clone(),
+        surroundings,
         shard_capacity: platform::SHARD_CAPACITY,
         idle_sleep: None,
     };
-    let local = LocalProject::new(&workdir, loaded);
     let platform = Box::pin(plan.open()).await?;
-    let filled = Box::pin(local.bring_up(&platform)).await;
-    let report = match filled {
-        Ok(report) => report,
+    let stack = Stack { local: LocalProject::new(&workdir, loaded), plan, api, db };
+    let opened = tokio::select! {
+        opened = Box::pin(stack.open(platform.clone())) => opened,
+        signal = signals.wait() => Err(anyhow::anyhow!("stopped ({signal}) before it was ready")),
+    };
+    let (house, values, report) = match opened {
+        Ok(opened) => opened,
         Err(error) => {
             platform.shutdown().await?;
             return Err(error);
         }
     };
-    let addresses = Addresses {
-        public_url: public_url(api_address),
-        base_domain: None,
-        default_project: Some(local.reference().clone()),
-    };
-    let front = FrontPlan {
-        api,
-        databases: vec![db],
-        gateway: GatewaySettings { limits: Limits::default(), ..GatewaySettings::default() },
-        wire: WireSettings {
-            default_project: Some(local.reference().clone()),
-            addresses: addresses.clone(),
-            limits: ProjectLimits::default(),
-            pools: PoolSizes::default(),
-            idle: None,
-        },
-    };
-    let house = House::open(platform.clone(), &data, front)?;
-    remember_addresses(&data, &addresses)?;
-    let values = values(&platform, &local, &addresses, db_address).await?;
-    let desk = Desk {
-        platform,
-        addresses,
-        wire: Some(house.wire().clone()),
-        local: Some(local),
-        values: values.clone(),
-    };
-    house.take_commands(&data, &surroundings.temp_dir, desk).await?;
-    tell(&report, begun.elapsed());
+    drop(platform);
     print_values(&values, args.output)?;
     if args.output == Output::Table {
         write("\nRowhouse is ready. Stop it with Ctrl-C.\n")?;
     }
-    let signal = House::wait_for_stop().await?;
-    tracing::info!(signal, "stopping");
-    house.close().await?;
+    tell(&report, begun.elapsed());
+    house.run(signals).await?;
     drop(lock);
     Ok(())
+}
+
+/// What is opened on a platform to make it a local stack.
+struct Stack {
+    local: LocalProject,
+    plan: PlatformPlan,
+    api: TcpListener,
+    db: TcpListener,
+}
+
+impl Stack {
+    async fn open(self, platform: Platform) -> anyhow::Result<(House, Map<String, Value>, Report)> {
+        let Stack { local, plan, api, db } = self;
+        let report = Box::pin(local.bring_up(&platform)).await?;
+        let default_project = Some(local.reference().clone());
+        let addresses = Addresses {
+            public_url: public_url(api.local_addr()?),
+            base_domain: None,
+            default_project: default_project.clone(),
+        };
+        let values = values(&platform, &local, &addresses, db.local_addr()?).await?;
+        let front = FrontPlan {
+            api,
+            databases: vec![db],
+            database_tls: None,
+            gateway: GatewaySettings::default(),
+            wire: WireSettings {
+                default_project,
+                addresses: addresses.clone(),
+                limits: ProjectLimits::default(),
+                pools: PoolSizes::default(),
+                idle: None,
+            },
+        };
+        let house = House::open(platform.clone(), &plan.data, front)?;
+        remember_addresses(&plan.data, &addresses)?;
+        let wire = Some(house.wire().clone());
+        let desk = Desk { platform, addresses, wire, local: Some(local), values: values.clone() };
+        house.take_commands(&plan.data, &plan.surroundings.temp_dir, desk).await?;
+        Ok((house, values, report))
+    }
 }
 
 /// Flags win over the file.
