@@ -32,7 +32,8 @@ const ROLES: &str = "
     alter schema public owner to postgres;";
 
 pub struct World {
-    pub root: PathBuf,
+    /// Removed at last, whatever becomes of the test.
+    pub root: Root,
     pub instances: Instances,
     template: Template,
     pub address: SocketAddr,
@@ -91,14 +92,40 @@ impl Directory for Projects {
     }
 }
 
+/// The files of a test.
+pub struct Root(PathBuf);
+
+impl std::ops::Deref for Root {
+    type Target = Path;
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        for entry in std::fs::read_dir(self.join("instances")).into_iter().flatten() {
+            let data = entry.unwrap().path().join("data");
+            let Ok(text) = std::fs::read_to_string(data.join("postmaster.pid")) else { continue };
+            let Some(pid) = text.lines().next().and_then(|line| line.parse().ok()) else { continue };
+            // Only after a failure; a number that another program has by now is left alone.
+            let serves = std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == data);
+            if let (true, Some(pid)) = (serves, rustix::process::Pid::from_raw(pid)) {
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::QUIT);
+            }
+        }
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 impl World {
     pub async fn new() -> World {
         World::with(Wishes::default()).await
     }
 
     pub async fn with(wishes: Wishes) -> World {
-        let root = std::env::temp_dir().join(format!("rh-{}", uuid::Uuid::new_v4().simple()));
-        std::fs::create_dir_all(&root).unwrap();
+        let root = Root(std::env::temp_dir().join(format!("rh-{}", uuid::Uuid::new_v4().simple())));
+        std::fs::create_dir_all(&*root).unwrap();
         let (instances, template) = prepared(&root).await;
         let projects = Projects { instances: instances.clone(), connections_max: wishes.connections_max };
         let identity = wishes.tls.then(|| Identity::self_signed(&root, &["localhost".to_owned()]).unwrap());
@@ -161,7 +188,6 @@ impl World {
         self.shutdown.cancel();
         tokio::time::timeout(PATIENCE, self.served).await.unwrap().unwrap();
         self.instances.shutdown().await.unwrap();
-        std::fs::remove_dir_all(&self.root).unwrap();
     }
 }
 
