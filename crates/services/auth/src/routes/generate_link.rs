@@ -1,11 +1,11 @@
 //! `POST /admin/generate_link`: a link that the administrator delivers.
 
-use super::signup::{self, Signup};
+use super::signup::{self, Newcomer};
 use crate::Auth;
 use crate::call::Call;
 use crate::flow::one_time::OneTime;
 use crate::flow::{address, password, redirect};
-use crate::guard::{self, Admin};
+use crate::guard;
 use crate::hasher;
 use crate::message::{self, Kind, Recipient};
 use crate::refusal::{Outcome, database, internal, invalid, refuse};
@@ -77,9 +77,14 @@ pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
                 "signup" => Some(params.password.unwrap_or_default()),
                 _ => None,
             };
-            to_newcomer(auth, call, &admin, Kind::Signup, &email, params.data, secret).await?
+            let newcomer = newcomer(&email, params.data, &admin.audience);
+            to_newcomer(auth, call, Kind::Signup, newcomer, secret).await?
         }
-        ("invite", None) => to_newcomer(auth, call, &admin, Kind::Invite, &email, params.data, None).await?,
+        ("invite", None) => {
+            let newcomer = newcomer(&email, params.data, &admin.audience);
+            to_newcomer(auth, call, Kind::Invite, newcomer, None).await?
+        }
+
         ("email_change_current" | "email_change_new", Some(user)) => {
             let new_email = address::email(params.new_email.as_deref().unwrap_or_default())?;
             email_change(auth, call, kind == "email_change_new", &user, &new_email).await?
@@ -118,14 +123,18 @@ fn to_user(auth: &Auth, call: &Call, kind: Kind, user: &User, email: &str) -> Li
     link(auth, call, kind, user.id, email, Vec::new())
 }
 
+fn newcomer(email: &str, data: Option<Map<String, Value>>, audience: &str) -> Newcomer {
+    let address = signup::Address { provider: "email", email: email.to_owned(), phone: String::new() };
+    let data = data.unwrap_or_default();
+    Newcomer { address, data, audience: audience.to_owned(), challenge: None }
+}
+
 /// A link for somebody who does not exist yet.
 async fn to_newcomer(
     auth: &Auth,
     call: &Call,
-    admin: &Admin,
     kind: Kind,
-    email: &str,
-    data: Option<Map<String, Value>>,
+    newcomer: Newcomer,
     secret: Option<String>,
 ) -> Outcome<Link> {
     let password_hash = match (kind, secret) {
@@ -139,15 +148,9 @@ async fn to_newcomer(
         }
         (_, None) => hasher::hash(&super::otp::random_password()).await?,
     };
-    let signup = Signup {
-        address: signup::Address { provider: "email", email: email.to_owned(), phone: String::new() },
-        password_hash,
-        data: data.unwrap_or_default(),
-        audience: admin.audience.clone(),
-        challenge: None,
-    };
-    let (user, steps) = signup::creation_steps(auth, call, &signup);
-    Ok(link(auth, call, kind, user, email, steps))
+    let email = newcomer.address.email.clone();
+    let (user, steps) = signup::creation_steps(auth, call, &newcomer.with_hash(password_hash));
+    Ok(link(auth, call, kind, user, &email, steps))
 }
 
 /// One half of a change of address. The hash is of the address that this half is for.

@@ -1,6 +1,6 @@
 //! `POST /invite`: an administrator asks somebody in.
 
-use super::signup::{self, Signup};
+use super::signup::{self, Newcomer};
 use crate::Auth;
 use crate::call::Call;
 use crate::flow::address;
@@ -38,14 +38,9 @@ pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
         Some(user) => (user.id, Vec::new()),
         None => {
             let address = signup::Address { provider: "email", email: email.clone(), phone: String::new() };
-            let signup = Signup {
-                address,
-                password_hash: String::new(),
-                data: params.data.unwrap_or_default(),
-                audience: admin.audience.clone(),
-                challenge: None,
-            };
-            signup::creation_steps(auth, call, &signup)
+            let (data, audience) = (params.data.unwrap_or_default(), admin.audience.clone());
+            let newcomer = Newcomer { address, data, audience, challenge: None };
+            signup::creation_steps(auth, call, &newcomer.with_hash(String::new()))
         }
     };
     let traits = Some(json!({ "user_id": id, "user_email": email }));

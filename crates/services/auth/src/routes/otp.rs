@@ -1,6 +1,6 @@
 //! `POST /otp` and `POST /magiclink`: signing in, or up, with a code that is sent.
 
-use super::signup::{self, Signup};
+use super::signup::{self, Newcomer};
 use crate::Auth;
 use crate::call::Call;
 use crate::flow::address;
@@ -110,7 +110,9 @@ async fn by_mail(
         Some(user) if user.email_confirmed_at.is_some() => user,
         other => {
             let address = signup::Address { provider: "email", email: email.clone(), phone: String::new() };
-            sign_up(auth, call, address, data, audience.clone(), challenge.clone(), other).await?;
+            let challenge = challenge.clone();
+            let newcomer = Newcomer { address, data, audience: audience.clone(), challenge };
+            sign_up(auth, call, newcomer, other).await?;
             if !auth.settings.mailer_autoconfirm {
                 return Ok(reply::ok(&json!({})));
             }
@@ -131,19 +133,10 @@ async fn find(auth: &Auth, step: Step) -> Outcome<Option<User>> {
 }
 
 /// Signs somebody up with a password that nobody knows.
-async fn sign_up(
-    auth: &Auth,
-    call: &Call,
-    address: signup::Address,
-    data: Map<String, Value>,
-    audience: String,
-    challenge: Option<Challenge>,
-    existing: Option<User>,
-) -> Outcome<()> {
+async fn sign_up(auth: &Auth, call: &Call, newcomer: Newcomer, existing: Option<User>) -> Outcome<()> {
     signup::check_open(auth)?;
     let password_hash = hasher::hash(&random_password()).await?;
-    let signup = Signup { address, password_hash, data, audience, challenge };
-    signup::finish(auth, call, signup, existing).await.map(drop)
+    signup::finish(auth, call, newcomer.with_hash(password_hash), existing).await.map(drop)
 }
 
 /// A password of 256 random bits.
@@ -175,7 +168,8 @@ async fn by_sms(
         Some(user) if user.phone_confirmed_at.is_some() => user,
         other => {
             let address = signup::Address { provider: "phone", email: String::new(), phone: phone.clone() };
-            sign_up(auth, call, address, data, audience.clone(), None, other).await?;
+            let newcomer = Newcomer { address, data, audience: audience.clone(), challenge: None };
+            sign_up(auth, call, newcomer, other).await?;
             if !auth.settings.sms_autoconfirm {
                 return Ok(reply::ok(&json!({})));
             }

@@ -47,14 +47,26 @@ pub(super) struct Address {
     pub(super) phone: String,
 }
 
-/// A sign-up, checked.
+/// Somebody who may become a user.
 #[derive(Debug)]
-pub(super) struct Signup {
+pub(super) struct Newcomer {
     pub(super) address: Address,
-    pub(super) password_hash: String,
     pub(super) data: Map<String, Value>,
     pub(super) audience: String,
     pub(super) challenge: Option<Challenge>,
+}
+
+impl Newcomer {
+    pub(super) fn with_hash(self, password_hash: String) -> Signup {
+        Signup { newcomer: self, password_hash }
+    }
+}
+
+/// A sign-up, checked.
+#[derive(Debug)]
+pub(super) struct Signup {
+    newcomer: Newcomer,
+    password_hash: String,
 }
 
 pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
@@ -83,9 +95,8 @@ pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
     let existing = find(auth, &address, &audience).await?;
     // The hash is made for existing users too, so that the time does not tell them from new ones.
     let password_hash = hasher::hash(&secret).await?;
-    let signup =
-        Signup { address, password_hash, data: params.data.unwrap_or_default(), audience, challenge };
-    finish(auth, call, signup, existing).await
+    let newcomer = Newcomer { address, data: params.data.unwrap_or_default(), audience, challenge };
+    finish(auth, call, newcomer.with_hash(password_hash), existing).await
 }
 
 /// Refuses newcomers when the project takes none.
@@ -159,10 +170,12 @@ pub(super) async fn finish(
         return with_existing(auth, call, &signup, user).await;
     }
     match create(auth, call, &signup).await {
-        Err(Conflict::Taken(refusal)) => match find(auth, &signup.address, &signup.audience).await? {
-            Some(user) => with_existing(auth, call, &signup, user).await,
-            None => Err(refusal),
-        },
+        Err(Conflict::Taken(refusal)) => {
+            match find(auth, &signup.newcomer.address, &signup.newcomer.audience).await? {
+                Some(user) => with_existing(auth, call, &signup, user).await,
+                None => Err(refusal),
+            }
+        }
         Err(Conflict::Other(refusal)) => Err(refusal),
         Ok(response) => Ok(response),
     }
@@ -189,7 +202,7 @@ fn conflict(error: pg::Error) -> Conflict {
 
 async fn create(auth: &Auth, call: &Call, signup: &Signup) -> Result<Response<Body>, Conflict> {
     let (id, mut steps) = creation_steps(auth, call, signup);
-    let provider = signup.address.provider;
+    let provider = signup.newcomer.address.provider;
     let actor = actor(id, signup);
     if confirms_itself(auth, provider) {
         steps.extend(confirmation_steps(auth, call, id, &actor, provider));
@@ -215,19 +228,19 @@ async fn create(auth: &Auth, call: &Call, signup: &Signup) -> Result<Response<Bo
 /// The steps that make an unconfirmed user with an identity.
 pub(super) fn creation_steps(auth: &Auth, call: &Call, signup: &Signup) -> (Uuid, Vec<Step>) {
     let id = Uuid::new_v4();
-    let Address { provider, email, phone } = &signup.address;
+    let Address { provider, email, phone } = &signup.newcomer.address;
     let user = NewUser {
         id,
-        audience: signup.audience.clone(),
+        audience: signup.newcomer.audience.clone(),
         role: auth.settings.jwt_default_role.clone(),
         email: email.clone(),
         phone: phone.clone(),
         password_hash: signup.password_hash.clone(),
         app_metadata: provider_metadata(provider),
-        user_metadata: signup.data.clone(),
+        user_metadata: signup.newcomer.data.clone(),
         is_anonymous: false,
     };
-    let data = identities::own_data(id, email, "", false, &signup.data);
+    let data = identities::own_data(id, email, "", false, &signup.newcomer.data);
     let steps = vec![
         users::insert(&user, call.now),
         identities::insert_own(id, provider, data.clone(), call.now),
@@ -244,9 +257,9 @@ fn provider_metadata(provider: &str) -> Map<String, Value> {
 }
 
 fn actor(id: Uuid, signup: &Signup) -> Actor {
-    let Address { email, phone, .. } = &signup.address;
+    let Address { email, phone, .. } = &signup.newcomer.address;
     let username = if phone.is_empty() { email } else { phone };
-    Actor::new_user(id, username, signup.data.get("full_name").cloned())
+    Actor::new_user(id, username, signup.newcomer.data.get("full_name").cloned())
 }
 
 /// The steps that confirm an address which needs no proof, with their audit entries.
@@ -276,17 +289,17 @@ fn request_steps(
     existing: Option<&User>,
 ) -> Outcome<Vec<Step>> {
     let last_sent = existing.and_then(|user| user.confirmation_sent_at);
-    match signup.address.provider {
+    match signup.newcomer.address.provider {
         "email" => {
-            let to = Recipient { user: id, address: &signup.address.email, last_sent };
-            message::mail(auth, call, Kind::Signup, to, signup.challenge.as_ref())
+            let to = Recipient { user: id, address: &signup.newcomer.address.email, last_sent };
+            message::mail(auth, call, Kind::Signup, to, signup.newcomer.challenge.as_ref())
         }
-        _ => super::otp::sms_steps(auth, call, id, &signup.address.phone, last_sent),
+        _ => super::otp::sms_steps(auth, call, id, &signup.newcomer.address.phone, last_sent),
     }
 }
 
 async fn with_existing(auth: &Auth, call: &Call, signup: &Signup, user: User) -> Outcome<Response<Body>> {
-    let provider = signup.address.provider;
+    let provider = signup.newcomer.address.provider;
     let actor = Actor::user(&user);
     let traits = Some(json!({ "provider": provider }));
     if is_confirmed(&user, provider) {
@@ -300,7 +313,8 @@ async fn with_existing(auth: &Auth, call: &Call, signup: &Signup, user: User) ->
     }
     let mut steps = Vec::new();
     if user.own_identity(provider).is_none() {
-        let data = identities::own_data(user.id, &signup.address.email, "", false, &signup.data);
+        let data =
+            identities::own_data(user.id, &signup.newcomer.address.email, "", false, &signup.newcomer.data);
         steps.push(identities::insert_own(user.id, provider, data, call.now));
     }
     if confirms_itself(auth, provider) {
@@ -325,16 +339,16 @@ async fn with_existing(auth: &Auth, call: &Call, signup: &Signup, user: User) ->
 
 /// What somebody gets who signs up with an address that is taken: what a new user would get, but made up.
 fn pretended(signup: &Signup, call: &Call) -> Value {
-    let Address { provider, email, phone } = &signup.address;
+    let Address { provider, email, phone } = &signup.newcomer.address;
     json!({
         "id": Uuid::new_v4(),
-        "aud": signup.audience,
+        "aud": signup.newcomer.audience,
         "role": "",
         "email": email,
         "phone": phone,
         "confirmation_sent_at": call.now,
         "app_metadata": provider_metadata(provider),
-        "user_metadata": signup.data,
+        "user_metadata": signup.newcomer.data,
         "identities": [],
         "created_at": call.now,
         "updated_at": call.now,

@@ -1,5 +1,7 @@
 //! The service on real PostgreSQL, asked as the gateway asks it.
 
+#![expect(clippy::unwrap_used, reason = "a test that meets the unexpected must stop, helpers of tests too")]
+
 mod admin;
 mod factors;
 mod links;
