@@ -10,7 +10,7 @@ use crate::plan::{Rows as RowsPlan, Work};
 use crate::request::{Incoming, Mutation, Preferences, Request, TransactionEnd};
 use crate::response::database_fault;
 use crate::schema::Isolation;
-use crate::statement::{Statement, column};
+use crate::statement::{Layout, Statement};
 use bytes::Bytes;
 use fault::Fault;
 use http::HeaderMap;
@@ -84,54 +84,73 @@ pub async fn run(
     plan: &RowsPlan,
     statement: Statement,
 ) -> Result<Outcome, Fault> {
-    let function = plan.function();
-    let isolation = function
-        .and_then(|function| function.isolation)
-        .or_else(|| context.role_settings().and_then(|role| role.isolation));
-    let read_only = plan.read_only();
-    let checks = checks_before_commit(request, plan);
-    let rolls_back = context.rolls_back();
-    let explicit = rolls_back || (checks && !read_only) || isolation.is_some();
-
-    let mut pipeline = Pipeline::new();
-    if explicit {
-        pipeline.step(begin(isolation), Vec::new());
-    }
-    let hoisted = function.map_or(&[][..], |function| &function.settings);
-    context.step(&mut pipeline, transaction_settings(context, hoisted, read_only));
-    if let Some(function) = &context.settings.db_pre_request {
-        context.step(&mut pipeline, pre_request(function));
-    }
-    let main_at = pipeline.len();
-    context.step(&mut pipeline, statement.main);
-    let estimate_at = statement.estimate.map(|estimate| {
-        context.step(&mut pipeline, estimate);
-        pipeline.len() - 1
-    });
-    if rolls_back {
-        pipeline.step("set constraints all immediate", Vec::new());
-        pipeline.step("rollback", Vec::new());
-    }
-
+    let layout = statement.layout;
+    let steps = Steps::of(context, request, plan, statement);
     let fault = |error: Error| database_fault(&error, context.is_authenticated());
     let mut connection = pool.get().await.map_err(fault)?;
-    let results = match run_once(&mut connection, &pipeline).await {
-        Err(error) if explicit && is_stale(&error) => run_once(&mut connection, &pipeline).await,
+    let results = match run_once(&mut connection, &steps.pipeline).await {
+        Err(error) if steps.explicit && is_stale(&error) => run_once(&mut connection, &steps.pipeline).await,
         other => other,
     };
     let results = results.map_err(fault)?;
-    let outcome = outcome(&results, main_at, estimate_at, statement.explains, request, context.settings);
-    let verdict = outcome.and_then(|outcome| {
-        if !statement.explains {
-            check(&outcome, request, plan)?;
+    let main = results.get(steps.main).ok_or_else(|| faults::internal("no result"))?;
+    let estimated = steps.estimate.and_then(|at| results.get(at)).and_then(planned_rows);
+    let verdict = match layout {
+        None => Ok(Outcome { body: lines(main), ..Outcome::default() }),
+        Some(layout) => {
+            let mut outcome = outcome(main, layout);
+            outcome.total = total(outcome.total, estimated, request, context.settings);
+            check(&outcome, request, plan).map(|()| outcome)
         }
-        Ok(outcome)
-    });
+    };
     if connection.in_transaction() {
         let end = if verdict.is_ok() { "commit" } else { "rollback" };
         connection.query(end, &[]).await.map_err(fault)?;
     }
     verdict
+}
+
+/// What is sent, and where among the results the wanted ones are.
+struct Steps {
+    pipeline: Pipeline,
+    /// The transaction is opened by a step of its own.
+    explicit: bool,
+    main: usize,
+    estimate: Option<usize>,
+}
+
+impl Steps {
+    fn of(context: Context<'_>, request: &Request, plan: &RowsPlan, statement: Statement) -> Self {
+        let function = plan.function();
+        let isolation = function
+            .and_then(|function| function.isolation)
+            .or_else(|| context.role_settings().and_then(|role| role.isolation));
+        let read_only = plan.read_only();
+        let rolls_back = context.rolls_back();
+        let looks_first = checks_before_commit(request, plan) && !read_only;
+        let explicit = rolls_back || looks_first || isolation.is_some();
+
+        let mut pipeline = Pipeline::new();
+        if explicit {
+            pipeline.step(begin(isolation), Vec::new());
+        }
+        let hoisted = function.map_or(&[][..], |function| &function.settings);
+        context.step(&mut pipeline, transaction_settings(context, hoisted, read_only));
+        if let Some(function) = &context.settings.db_pre_request {
+            context.step(&mut pipeline, pre_request(function));
+        }
+        let main = pipeline.len();
+        context.step(&mut pipeline, statement.main);
+        let estimate = statement.estimate.map(|estimate| {
+            context.step(&mut pipeline, estimate);
+            pipeline.len() - 1
+        });
+        if rolls_back {
+            pipeline.step("set constraints all immediate", Vec::new());
+            pipeline.step("rollback", Vec::new());
+        }
+        Steps { pipeline, explicit, main, estimate }
+    }
 }
 
 /// Runs one fixed statement in a read-only transaction of the caller's: for what is not rows.
@@ -280,31 +299,20 @@ fn check(outcome: &Outcome, request: &Request, plan: &RowsPlan) -> Result<(), Fa
     }
 }
 
-fn outcome(
-    results: &[Rows],
-    main_at: usize,
-    estimate_at: Option<usize>,
-    explains: bool,
-    request: &Request,
-    settings: &Settings,
-) -> Result<Outcome, Fault> {
-    let main = results.get(main_at).ok_or_else(|| faults::internal("no result"))?;
-    if explains {
-        return Ok(Outcome { body: lines(main), ..Outcome::default() });
-    }
-    let Some(row) = main.first() else { return Ok(Outcome { total: Some(0), ..Outcome::default() }) };
+fn outcome(main: &Rows, layout: Layout) -> Outcome {
+    let Some(row) = main.first() else { return Outcome { total: Some(0), ..Outcome::default() } };
     let number = |index| row.text(index).and_then(|text| text.parse().ok());
-    let estimated = estimate_at.and_then(|at| results.get(at)).and_then(planned_rows);
-    let location = row.bytes(column::LOCATION).and_then(|json| serde_json::from_slice(json).ok());
-    Ok(Outcome {
-        total: total(number(column::TOTAL), estimated, request, settings),
-        rows: number(column::ROWS).unwrap_or(0),
-        body: body(main).unwrap_or_default(),
-        headers: row.text(column::HEADERS).map(str::to_owned),
-        status: row.text(column::STATUS).map(str::to_owned),
+    let location =
+        layout.location.and_then(|at| row.bytes(at)).and_then(|json| serde_json::from_slice(json).ok());
+    Outcome {
+        total: number(layout.total),
+        rows: number(layout.rows).unwrap_or(0),
+        body: body(main, layout.body).unwrap_or_default(),
+        headers: row.text(layout.headers).map(str::to_owned),
+        status: row.text(layout.status).map(str::to_owned),
         location: location.unwrap_or_default(),
-        inserted: number(column::INSERTED),
-    })
+        inserted: layout.inserted.and_then(number),
+    }
 }
 
 /// A counted total, or the planner's where it was preferred or counting stopped.
@@ -350,9 +358,9 @@ const BYTEA: u32 = 17;
 /// `jsonb`, which only custom handlers return.
 const JSONB: u32 = 3802;
 
-fn body(rows: &Rows) -> Option<Bytes> {
-    let raw = rows.first()?.raw(column::BODY)?;
-    match rows.columns().get(column::BODY).map(|column| column.type_oid) {
+fn body(rows: &Rows, at: usize) -> Option<Bytes> {
+    let raw = rows.first()?.raw(at)?;
+    match rows.columns().get(at).map(|column| column.type_oid) {
         Some(BYTEA) => {
             let digits = raw.strip_prefix(b"\\x").unwrap_or(&raw);
             Some(digits.chunks_exact(2).map(|pair| nibble(pair[0]) << 4 | nibble(pair[1])).collect())

@@ -22,11 +22,11 @@ fn fail<T>(message: impl Into<String>) -> Result<T> {
     Err(ConfigError(message.into()))
 }
 
-/// Reads the API's settings. `secret` is the text of `jwt-secret`, already read from its file when it named one.
+/// Reads the API's settings. `secret` is what `jwt-secret` says, already read from its file when it named one.
 ///
 /// # Errors
 /// The first setting that is not valid.
-pub fn settings(sources: &Sources, secret: Option<String>) -> Result<Settings> {
+pub fn settings(sources: &Sources, secret: Option<Vec<u8>>) -> Result<Settings> {
     let default = Settings::default();
     let seconds = |key: &str, default: Duration| sources.number(key).map_or(default, Duration::from_secs);
     let name = |keys: [&str; 2]| sources.text_of(keys).map(|text| Name::from_setting(&text));
@@ -67,12 +67,10 @@ pub fn settings(sources: &Sources, secret: Option<String>) -> Result<Settings> {
         db_hoisted_tx_settings: sources
             .list("db-hoisted-tx-settings")
             .unwrap_or(default.db_hoisted_tx_settings),
-        jwt_secret: secret.map(|text| decode_secret(text, base64)).transpose()?,
+        jwt_secret: secret.map(|bytes| decode_secret(bytes, base64)).transpose()?,
         jwt_secret_is_base64: base64,
         jwt_aud: audience(sources)?,
-        jwt_role_claim_key: sources
-            .text_of(["jwt-role-claim-key", "role-claim-key"])
-            .unwrap_or(default.jwt_role_claim_key),
+        jwt_role_claim_key: role_claim_key(sources)?.unwrap_or(default.jwt_role_claim_key),
         jwt_cache_max_entries: sources
             .number("jwt-cache-max-entries")
             .unwrap_or(default.jwt_cache_max_entries),
@@ -195,6 +193,15 @@ fn shown_host(sources: &Sources) -> String {
     format!("{host}:{}", sources.number::<u16>("server-port").unwrap_or(3000))
 }
 
+fn role_claim_key(sources: &Sources) -> Result<Option<String>> {
+    match sources.text_of(["jwt-role-claim-key", "role-claim-key"]) {
+        Some(text) if !crate::jwt::is_role_path(&text) => {
+            fail(format!("failed to parse role-claim-key value ({text})"))
+        }
+        valid => Ok(valid),
+    }
+}
+
 /// An audience with a colon must be a URI.
 fn audience(sources: &Sources) -> Result<Option<String>> {
     let Some(text) = sources.text("jwt-aud") else { return Ok(None) };
@@ -214,16 +221,17 @@ fn audience(sources: &Sources) -> Result<Option<String>> {
     Ok(Some(text))
 }
 
-fn decode_secret(text: String, is_base64: bool) -> Result<Vec<u8>> {
+fn decode_secret(bytes: Vec<u8>, is_base64: bool) -> Result<Vec<u8>> {
     let secret = if is_base64 {
-        let plain = text.trim().replace('_', "/").replace('-', "+").replace('.', "=");
+        let plain =
+            String::from_utf8_lossy(&bytes).trim().replace('_', "/").replace('-', "+").replace('.', "=");
         let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
         match GeneralPurpose::new(&STANDARD, config).decode(plain) {
             Ok(bytes) => bytes,
             Err(_) => return fail("jwt-secret is not valid base64"),
         }
     } else {
-        text.into_bytes()
+        bytes
     };
     let is_json = || serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&secret).is_ok();
     if secret.len() < SECRET_BYTES_MIN && !is_json() {
@@ -252,7 +260,7 @@ mod tests {
 
     fn read(pairs: &[(&str, &str)]) -> Result<Settings> {
         let sources = env(pairs);
-        let secret = sources.text("jwt-secret");
+        let secret = sources.text("jwt-secret").map(String::into_bytes);
         settings(&sources, secret)
     }
 
@@ -301,6 +309,8 @@ mod tests {
             ("PGRST_DB_TX_END", "x", "Invalid transaction termination. Check your configuration."),
             ("PGRST_OPENAPI_MODE", "x", "Invalid openapi-mode. Check your configuration."),
             ("PGRST_LOG_LEVEL", "x", "Invalid logging level. Check your configuration."),
+            ("PGRST_JWT_ROLE_CLAIM_KEY", ".a;;b", "failed to parse role-claim-key value (.a;;b)"),
+            ("PGRST_JWT_ROLE_CLAIM_KEY", "role", "failed to parse role-claim-key value (role)"),
             ("PGRST_JWT_SECRET", "short", "The JWT secret must be at least 32 characters long."),
             ("PGRST_JWT_AUD", "http://%%localhorst", "jwt-aud should be a string or a valid URI"),
             (

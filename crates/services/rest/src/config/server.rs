@@ -55,7 +55,7 @@ impl ServerConfig {
         let env: Vec<(String, String)> = env.into_iter().collect();
         let values = match &path {
             Some(path) => {
-                let text = read_file(path).await?;
+                let text = read_text(path).await?;
                 let variable =
                     |name: &str| env.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
                 file::parse(&text, &variable).map_err(|error| ConfigError(error.to_string()))?
@@ -161,21 +161,30 @@ fn url_has(rest: &str, key: &str) -> bool {
     !part.is_empty() || query.split('&').any(|pair| pair.split('=').next() == Some(key))
 }
 
-async fn read_file(path: &std::path::Path) -> Result<String, ConfigError> {
-    tokio::fs::read_to_string(path).await.map_err(|error| ConfigError(format!("{}: {error}", path.display())))
+async fn read_file(path: &std::path::Path) -> Result<Vec<u8>, ConfigError> {
+    tokio::fs::read(path).await.map_err(|error| ConfigError(format!("{}: {error}", path.display())))
 }
 
-async fn secret(sources: &Sources) -> Result<Option<String>, ConfigError> {
+async fn read_text(path: &std::path::Path) -> Result<String, ConfigError> {
+    let bytes = read_file(path).await?;
+    String::from_utf8(bytes).map_err(|_| ConfigError(format!("{}: not UTF-8", path.display())))
+}
+
+/// A secret may be any bytes when it comes from a file.
+async fn secret(sources: &Sources) -> Result<Option<Vec<u8>>, ConfigError> {
     let Some(text) = sources.text("jwt-secret") else { return Ok(None) };
-    let Some(path) = text.strip_prefix('@') else { return Ok(Some(text)) };
-    let text = read_file(path.as_ref()).await?;
-    Ok(Some(text.strip_suffix('\n').unwrap_or(&text).to_owned()))
+    let Some(path) = text.strip_prefix('@') else { return Ok(Some(text.into_bytes())) };
+    let mut bytes = read_file(path.as_ref()).await?;
+    if bytes.ends_with(b"\n") {
+        bytes.pop();
+    }
+    Ok(Some(bytes))
 }
 
 async fn uri(sources: &Sources) -> Result<String, ConfigError> {
     let text = sources.text("db-uri").unwrap_or_else(|| "postgresql://".into());
     match text.strip_prefix('@') {
-        Some(path) => Ok(read_file(path.as_ref()).await?.trim().to_owned()),
+        Some(path) => Ok(read_text(path.as_ref()).await?.trim().to_owned()),
         None => Ok(text),
     }
 }

@@ -36,6 +36,11 @@ struct Verified {
     caller: Option<Caller>,
 }
 
+/// Whether a text can be the setting `jwt-role-claim-key`.
+pub fn is_role_path(text: &str) -> bool {
+    RolePath::parse(text).is_valid()
+}
+
 impl Verifier {
     /// A verifier with the keys and names that the settings hold.
     pub fn new(settings: &Settings) -> Self {

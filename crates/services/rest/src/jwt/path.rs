@@ -33,6 +33,11 @@ impl RolePath {
         RolePath { steps: steps(text.strip_prefix('$').unwrap_or(text)) }
     }
 
+    /// Whether the setting is a path at all.
+    pub fn is_valid(&self) -> bool {
+        self.steps.as_ref().is_some_and(|steps| matches!(steps.first(), Some(Step::Key(_))))
+    }
+
     /// What the path leads to.
     pub fn find<'a>(&self, claims: &'a Map<String, Value>) -> Option<&'a Value> {
         let (first, rest) = self.steps.as_ref()?.split_first()?;
@@ -69,7 +74,9 @@ fn steps(mut rest: &str) -> Option<Vec<Step>> {
                 (Step::Key(key), left)
             }
             Some(after) => {
-                let end = after.find(['.', '[']).unwrap_or(after.len());
+                let of_key = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$' | '@' | '-');
+                let end = after.find(|c| !of_key(c)).filter(|end| *end > 0);
+                let end = end.or_else(|| after.chars().all(of_key).then_some(after.len()))?;
                 (Step::Key(after[..end].to_owned()), &after[end..])
             }
             None => bracket(rest.strip_prefix('[')?.trim_start())?,

@@ -1,16 +1,17 @@
 //! The admin server: health, metrics and the schema cache, for operators.
 
 use super::Server;
+use super::listen::Probe;
 use axum::body::Body;
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode};
 
 /// Answers a request.
-pub(super) fn answer(server: &Server, request: &Request<Body>) -> Response<Body> {
-    match request.uri().path() {
-        // Who can answer this is alive.
-        "/live" => plain(StatusCode::OK, String::new()),
-        "/ready" => plain(ready(server), String::new()),
+pub(super) async fn answer(server: &Server, api: &Probe, path: &str) -> Response<Body> {
+    match path {
+        "/live" if api.is_reachable().await => plain(StatusCode::OK, String::new()),
+        "/live" => plain(StatusCode::INTERNAL_SERVER_ERROR, String::new()),
+        "/ready" => plain(ready(server, api).await, String::new()),
         "/metrics" => plain(StatusCode::OK, metrics(server)),
         "/schema_cache" => {
             let cache = server.schema.current().map(|cache| cache.to_json().to_string()).unwrap_or_default();
@@ -30,12 +31,12 @@ fn plain(status: StatusCode, text: String) -> Response<Body> {
     response
 }
 
-fn ready(server: &Server) -> StatusCode {
+async fn ready(server: &Server, api: &Probe) -> StatusCode {
     let status = server.schema.status();
-    match (status.loaded, status.loading) {
-        (_, true) => StatusCode::SERVICE_UNAVAILABLE,
-        (true, false) => StatusCode::OK,
-        (false, false) => StatusCode::INTERNAL_SERVER_ERROR,
+    match (status.loading, status.loaded) {
+        (true, _) => StatusCode::SERVICE_UNAVAILABLE,
+        (false, true) if api.is_reachable().await => StatusCode::OK,
+        (false, _) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
@@ -68,7 +69,9 @@ fn metrics(server: &Server) -> String {
         text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
         if name == "pgrst_schema_cache_loads_total" {
             let (good, bad) = (schema.loads, schema.failures);
-            text.push_str(&format!("{name}{{status=\"SUCCESS\"}} {good}\n{name}{{status=\"FAIL\"}} {bad}\n"));
+            text.push_str(&format!(
+                "{name}{{status=\"SUCCESS\"}} {good}.0\n{name}{{status=\"FAIL\"}} {bad}.0\n"
+            ));
         } else {
             text.push_str(&format!("{name} {value}\n"));
         }

@@ -3,14 +3,17 @@
 use super::Error;
 use crate::config::ServerSettings;
 use std::fs::Permissions;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpSocket, UnixListener};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
+/// How long reaching our own listener may take.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A connection of either kind.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -34,6 +37,24 @@ impl Listener {
         }
     }
 
+    /// The way to this listener from the same machine.
+    pub(super) fn probe(&self) -> Probe {
+        match self {
+            Listener::Tcp(listener) => Probe(listener.local_addr().ok().map(|mut address| {
+                if address.ip().is_unspecified() {
+                    let own = if address.is_ipv4() {
+                        Ipv4Addr::LOCALHOST.into()
+                    } else {
+                        Ipv6Addr::LOCALHOST.into()
+                    };
+                    address.set_ip(own);
+                }
+                Address::Tcp(address)
+            })),
+            Listener::Unix(_, path) => Probe(Some(Address::Unix(path.clone()))),
+        }
+    }
+
     /// The address as a log shows it.
     pub(super) fn address(&self) -> String {
         match self {
@@ -42,6 +63,29 @@ impl Listener {
             }
             Listener::Unix(_, path) => path.display().to_string(),
         }
+    }
+}
+
+/// Tells whether a listener can still be reached.
+#[derive(Clone)]
+pub(super) struct Probe(Option<Address>);
+
+#[derive(Clone)]
+enum Address {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+impl Probe {
+    pub(super) async fn is_reachable(&self) -> bool {
+        let connecting = async {
+            match &self.0 {
+                Some(Address::Tcp(address)) => TcpStream::connect(address).await.is_ok(),
+                Some(Address::Unix(path)) => UnixStream::connect(path).await.is_ok(),
+                None => false,
+            }
+        };
+        tokio::time::timeout(PROBE_TIMEOUT, connecting).await.unwrap_or(false)
     }
 }
 
@@ -74,7 +118,7 @@ pub(super) async fn admin(settings: &ServerSettings) -> Result<Option<Listener>,
 async fn unix(path: &Path, mode: u32) -> Result<Listener, Error> {
     let fail = |source| Error::Listen { address: path.display().to_string(), source };
     // What a server that was killed left behind would be in the way.
-    if tokio::net::UnixStream::connect(path).await.is_err() {
+    if UnixStream::connect(path).await.is_err() {
         let _ = tokio::fs::remove_file(path).await;
     }
     let listener = UnixListener::bind(path).map_err(fail)?;

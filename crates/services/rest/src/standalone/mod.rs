@@ -30,6 +30,9 @@ pub enum Error {
     /// An address cannot be listened on.
     #[error("cannot listen on {address}: {source}")]
     Listen { address: String, source: std::io::Error },
+    /// The database will not have us, or was lost while `db-pool-automatic-recovery` is off.
+    #[error("the database cannot be used: {0}")]
+    Database(String),
     /// The process cannot receive signals.
     #[error("cannot receive signals: {0}")]
     Signal(std::io::Error),
@@ -97,6 +100,7 @@ pub async fn run(config: ServerConfig, shutdown: CancellationToken) -> Result<()
     let signals = reload::Signals::new().map_err(Error::Signal)?;
 
     let mut tasks = JoinSet::new();
+    let stop = shutdown.child_token();
     let settings = Arc::clone(&server.current().config);
     let mut changed = Arc::default();
     if settings.settings.db_channel_enabled {
@@ -106,17 +110,17 @@ pub async fn run(config: ServerConfig, shutdown: CancellationToken) -> Result<()
         );
         listener.register(&server.schema);
         changed = listener.config_changed();
-        tasks.spawn(listener.run(shutdown.clone()));
+        tasks.spawn(listener.run(stop.clone()));
     }
-    tasks.spawn(reload::keep_current(Arc::clone(&server), signals, changed, shutdown.clone()));
+    let keeper = tokio::spawn(reload::keep_current(Arc::clone(&server), signals, changed, stop.clone()));
     if let Some(admin) = admin {
         tracing::info!(address = %admin.address(), "the admin server listens");
-        let state = Arc::clone(&server);
+        let (state, api) = (Arc::clone(&server), main.probe());
         let handler = serve::handler(move |request| {
-            let state = Arc::clone(&state);
-            async move { admin::answer(&state, &request) }
+            let (state, api, path) = (Arc::clone(&state), api.clone(), request.uri().path().to_owned());
+            async move { admin::answer(&state, &api, &path).await }
         });
-        tasks.spawn(serve::serve(admin, handler, shutdown.clone()));
+        tasks.spawn(serve::serve(admin, handler, stop.clone()));
     }
     tracing::info!(address = %main.address(), "the API server listens");
     let state = Arc::clone(&server);
@@ -124,8 +128,8 @@ pub async fn run(config: ServerConfig, shutdown: CancellationToken) -> Result<()
         let rest = state.current().rest;
         async move { rest.handle_directly(request).await }
     });
-    serve::serve(main, handler, shutdown).await;
+    serve::serve(main, handler, stop).await;
     while tasks.join_next().await.is_some() {}
     server.pool.close();
-    Ok(())
+    keeper.await.unwrap_or(Ok(()))
 }

@@ -27,47 +27,53 @@ impl Signals {
     }
 }
 
-/// Loads everything at the start and again whenever asked, until told to stop.
+/// Loads everything at the start and again whenever asked, until told to stop. When the database is of no use,
+/// it stops the others.
 pub(super) async fn keep_current(
     server: Arc<Server>,
     mut signals: Signals,
     changed: Arc<Notify>,
-    shutdown: CancellationToken,
-) {
+    stop: CancellationToken,
+) -> Result<(), Error> {
     let keeping = async {
-        configure(&server).await;
+        configure(&server, true).await?;
         if let Err(error) = server.schema.get().await {
             tracing::warn!("{error}");
         }
         loop {
             tokio::select! {
                 _ = signals.schema.recv() => server.schema.reload(),
-                _ = signals.config.recv() => reconfigure(&server).await,
-                () = changed.notified() => reconfigure(&server).await,
+                _ = signals.config.recv() => reconfigure(&server).await?,
+                () = changed.notified() => reconfigure(&server).await?,
             }
         }
     };
     tokio::select! {
-        () = shutdown.cancelled() => {}
-        () = keeping => {}
+        () = stop.cancelled() => Ok(()),
+        ended = keeping => {
+            stop.cancel();
+            ended
+        }
     }
 }
 
 /// Reads file, environment and database again. What is not valid leaves all as it was.
-async fn reconfigure(server: &Server) {
+async fn reconfigure(server: &Server) -> Result<(), Error> {
     let read = server.current().config.reload().await;
     match read {
         Ok(config) => {
             server.apply(config);
-            configure(server).await;
+            configure(server, false).await?;
             tracing::info!("the configuration was read again");
         }
         Err(error) => tracing::error!("{error}"),
     }
+    Ok(())
 }
 
-/// Applies the settings that the database keeps; waits for the database if need be.
-async fn configure(server: &Server) {
+/// Applies the settings that the database keeps; waits for the database if need be. What is not valid ends the
+/// server only at its start.
+async fn configure(server: &Server, starting: bool) -> Result<(), Error> {
     let mut backoff = BACKOFF.0;
     loop {
         let config = server.current().config;
@@ -78,7 +84,13 @@ async fn configure(server: &Server) {
                 if moved {
                     server.schema.reload_if_loaded();
                 }
-                return;
+                return Ok(());
+            }
+            Err(error)
+                if error.fatal && starting
+                    || error.retry && !config.settings.db_pool_automatic_recovery =>
+            {
+                return Err(Error::Database(error.text));
             }
             Err(error) if error.retry => {
                 tracing::error!("the settings in the database could not be read: {}", error.text);
@@ -87,7 +99,7 @@ async fn configure(server: &Server) {
             }
             Err(error) => {
                 tracing::error!("{}", error.text);
-                return;
+                return Ok(());
             }
         }
     }
@@ -100,26 +112,44 @@ fn shapes_cache(settings: &Settings) -> (&[String], &[String], &[String]) {
 
 struct Failure {
     text: String,
+    /// Another try may succeed.
     retry: bool,
+    /// No try will: the database refuses the login, or keeps settings that are not valid.
+    fatal: bool,
 }
 
+impl Failure {
+    /// A connection that cannot be had is worth another try, unless the login is refused.
+    fn to_connect(error: &pg::Error) -> Self {
+        let fatal = error.sqlstate().is_some_and(|code| code.starts_with(AUTHORIZATION));
+        Failure { text: error.to_string(), retry: !fatal, fatal }
+    }
+
+    /// A function that raises will raise again.
+    fn to_read(error: &pg::Error) -> Self {
+        Failure { text: error.to_string(), retry: error.db().is_none(), fatal: false }
+    }
+}
+
+/// The class of PostgreSQL's errors that refuse a login.
+const AUTHORIZATION: &str = "28";
+
 async fn with_database(server: &Server, config: &ServerConfig) -> Result<ServerConfig, Failure> {
-    let failure = |error: pg::Error| Failure { text: error.to_string(), retry: true };
-    let mut connection = server.pool.get().await.map_err(failure)?;
+    let mut connection = server.pool.get().await.map_err(|error| Failure::to_connect(&error))?;
     read_database(&mut connection, config).await
 }
 
 /// The configuration with what the database says.
 async fn read_database(connection: &mut Connection, config: &ServerConfig) -> Result<ServerConfig, Failure> {
-    // A connection that cannot be had is worth another try; a function that raises is not.
-    let failure = |error: pg::Error| Failure { retry: error.db().is_none(), text: error.to_string() };
+    let failure = |error: pg::Error| Failure::to_read(&error);
     let settings = if config.settings.db_config {
         database::settings(connection, config.settings.db_pre_config.as_ref()).await.map_err(failure)?
     } else {
         Vec::new()
     };
     let roles = database::roles(connection).await.map_err(failure)?;
-    let invalid = |error: crate::config::ConfigError| Failure { text: error.to_string(), retry: false };
+    let invalid =
+        |error: crate::config::ConfigError| Failure { text: error.to_string(), retry: false, fatal: true };
     config.clone().with_database(settings, roles).await.map_err(invalid)
 }
 

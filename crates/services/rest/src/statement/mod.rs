@@ -18,29 +18,39 @@ use sql::Fragment;
 /// The name of the part that writes or calls.
 const SOURCE: &str = "pgrst_source";
 
-/// The columns of the row, in their order.
-pub mod column {
+/// Where in the row things are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
     /// The number of rows without a limit; null when it was not asked.
-    pub const TOTAL: usize = 0;
+    pub total: usize,
     /// The number of rows returned or changed.
-    pub const ROWS: usize = 1;
-    pub const BODY: usize = 2;
+    pub rows: usize,
+    pub body: usize,
     /// `response.headers`.
-    pub const HEADERS: usize = 3;
+    pub headers: usize,
     /// `response.status`.
-    pub const STATUS: usize = 4;
+    pub status: usize,
     /// The primary key of the only row inserted, as JSON pairs.
-    pub const LOCATION: usize = 5;
+    pub location: Option<usize>,
     /// How many rows were inserted rather than updated.
-    pub const INSERTED: usize = 6;
+    pub inserted: Option<usize>,
+}
+
+impl Layout {
+    /// Of reads and calls.
+    const READ: Layout =
+        Layout { total: 0, rows: 1, body: 2, headers: 3, status: 4, location: None, inserted: None };
+    /// Of writes.
+    const WRITE: Layout =
+        Layout { total: 0, rows: 1, body: 3, headers: 4, status: 5, location: Some(2), inserted: Some(6) };
 }
 
 /// What is sent for a plan.
 #[derive(Debug)]
 pub struct Statement {
     pub main: Fragment,
-    /// The main statement only explains: its rows are lines of text.
-    pub explains: bool,
+    /// Where its row has what; nothing when it only explains: its rows are lines of text then.
+    pub layout: Option<Layout>,
     /// An EXPLAIN whose first node's rows estimate the total.
     pub estimate: Option<Fragment>,
 }
@@ -61,7 +71,12 @@ pub fn build(rows: &Rows, request: &Request, settings: &Settings) -> Statement {
         Work::Call { call, .. } => self::call(&mut main, rows, call, request, settings),
     }
     let estimates = matches!(rows.work, Work::Read { .. }) && request.prefer.estimates() && !explained;
-    Statement { main, explains: explained, estimate: estimates.then(|| estimate(&rows.root)) }
+    let layout = if matches!(rows.work, Work::Write(_)) { Layout::WRITE } else { Layout::READ };
+    Statement {
+        main,
+        layout: (!explained).then_some(layout),
+        estimate: estimates.then(|| estimate(&rows.root)),
+    }
 }
 
 fn explain(f: &mut Fragment, plan: &PlanType) {
@@ -92,7 +107,7 @@ fn read(f: &mut Fragment, rows: &Rows, request: &Request, settings: &Settings) {
     body(f, &rows.maker, Shape::Rows);
     f.push(", ");
     settings_left(f);
-    f.push(", null, null from ");
+    f.push(" from ");
     from_rows(f, &rows.root, shared);
 }
 
@@ -141,11 +156,11 @@ fn write(f: &mut Fragment, rows: &Rows, work: &Write, request: &Request) {
         f.push(")");
     }
     f.push(" select null::bigint, count(*), ");
+    location(f, work, request);
+    f.push(", ");
     body(f, &rows.maker, Shape::Rows);
     f.push(", ");
     settings_left(f);
-    f.push(", ");
-    location(f, work, request);
     f.push(if work.counts_inserted() {
         ", nullif(current_setting('pgrst.inserted', true), '')::int from "
     } else {
@@ -199,7 +214,7 @@ fn call(f: &mut Fragment, rows: &Rows, call: &Call, request: &Request, settings:
     body(f, &rows.maker, shape);
     f.push(", ");
     settings_left(f);
-    f.push(", null, null from ");
+    f.push(" from ");
     from_rows(f, &rows.root, shared);
 }
 

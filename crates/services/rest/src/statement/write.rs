@@ -135,51 +135,62 @@ struct Payload<'a> {
 impl Payload<'_> {
     /// A FROM item under the alias [`BODY`].
     fn rows(&self, f: &mut Fragment) {
-        let write = self.write;
         let transforms = self.columns.iter().any(|column| column.transform.is_some());
-        if write.defaults || transforms || self.columns.is_empty() {
-            f.push("(select ").join(", ", self.columns, |f, column| self.parsed(f, column));
-            f.push(" from ");
-            self.records(f, "_");
+        if self.columns.is_empty() {
+            f.push("(select from ");
+            self.empty_rows(f);
             f.push(") ").push(BODY);
+        } else if self.write.defaults {
+            self.body_with_defaults(f);
+            f.push(", lateral ");
+            self.parsed(f, |f| {
+                f.push("pgrst_defaults.val");
+            });
+        } else if transforms {
+            self.parsed(f, |f| self.body(f));
         } else {
-            self.records(f, BODY);
+            self.records(f, BODY, |f| self.body(f));
         }
     }
 
-    fn parsed(&self, f: &mut Fragment, column: &PayloadColumn) {
-        match &column.transform {
+    fn body(&self, f: &mut Fragment) {
+        f.bind(self.write.body.clone()).push("::json");
+    }
+
+    /// Rows without columns: `{}` is one, `[{},{}]` are two.
+    fn empty_rows(&self, f: &mut Fragment) {
+        if self.write.is_object {
+            f.push("(values (1)) _");
+        } else {
+            f.push("json_array_elements(");
+            self.body(f);
+            f.push(") _");
+        }
+    }
+
+    /// The records of some JSON, with the fields of domains parsed by their functions.
+    fn parsed(&self, f: &mut Fragment, json: impl FnOnce(&mut Fragment)) {
+        f.push("(select ").join(", ", self.columns, |f, column| match &column.transform {
             Some(function) => {
                 f.catalog_text(function).push("(_.").quoted(&column.name).push(") as ").quoted(&column.name);
             }
             None => {
                 f.push("_.").quoted(&column.name);
             }
-        }
+        });
+        f.push(" from ");
+        self.records(f, "_", json);
+        f.push(") ").push(BODY);
     }
 
-    fn records(&self, f: &mut Fragment, alias: &'static str) {
-        let write = self.write;
-        if self.columns.is_empty() {
-            // `{}` is one row of defaults, `[{},{}]` two.
-            if write.is_object {
-                f.push("(values (1)) ").push(alias);
-            } else {
-                f.push("json_array_elements(").bind(write.body.clone()).push("::json) ").push(alias);
-            }
-            return;
-        }
-        f.push(match (write.defaults, write.is_object) {
+    fn records(&self, f: &mut Fragment, alias: &'static str, json: impl FnOnce(&mut Fragment)) {
+        f.push(match (self.write.defaults, self.write.is_object) {
             (false, false) => "json_to_recordset(",
             (false, true) => "json_to_record(",
             (true, false) => "jsonb_to_recordset(",
             (true, true) => "jsonb_to_record(",
         });
-        if write.defaults {
-            self.body_with_defaults(f);
-        } else {
-            f.bind(write.body.clone()).push("::json");
-        }
+        json(f);
         f.push(") as ").push(alias).push("(").join(", ", self.columns, |f, column| {
             f.quoted(&column.name).push(" ").catalog_text(&column.type_name);
         });
@@ -196,15 +207,16 @@ impl Payload<'_> {
             });
             f.push(")");
         };
+        f.push("(select ");
         if self.write.is_object {
             defaults(f);
-            f.push(" || ").bind(self.write.body.clone()).push("::jsonb");
+            f.push(" || ").bind(self.write.body.clone()).push("::jsonb as val");
         } else {
-            f.push("(select jsonb_agg(");
+            f.push("jsonb_agg(");
             defaults(f);
-            f.push(" || elem) from jsonb_array_elements(")
-                .bind(self.write.body.clone())
-                .push("::jsonb) elem)");
+            f.push(" || elem) as val from jsonb_array_elements(");
+            f.bind(self.write.body.clone()).push("::jsonb) elem");
         }
+        f.push(") as pgrst_defaults");
     }
 }
