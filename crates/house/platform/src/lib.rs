@@ -23,11 +23,15 @@ pub use servers::Server;
 
 use catalog::{Catalog, MasterKey};
 use model::{Clock, SystemClock};
+use provision::RunningJobs;
 use servers::Servers;
 use shards::ShardPools;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
 
 /// How a platform is opened.
 #[derive(Debug)]
@@ -41,6 +45,8 @@ pub struct Options {
     /// How many projects a shard opened from now on takes.
     pub shard_capacity: u32,
     pub clock: Arc<dyn Clock>,
+    /// How often to look for jobs that nobody works on any more; `None`: only [`Platform::resume_unfinished`] does.
+    pub mend_period: Option<Duration>,
     /// For tests of crashes; [`Failpoints::default`] never fails.
     pub failpoints: Failpoints,
 }
@@ -57,10 +63,15 @@ impl Options {
             key_file: key_file.into(),
             shard_capacity: SHARD_CAPACITY,
             clock: Arc::new(SystemClock),
+            mend_period: Some(MEND_PERIOD),
             failpoints: Failpoints::default(),
         }
     }
 }
+
+const MEND_PERIOD: Duration = Duration::from_secs(5);
+/// How long a shutdown waits for jobs at work; what is left is resumed at the next start.
+const JOBS_GRACE: Duration = Duration::from_secs(10);
 
 /// How many jobs run at once; the rest wait.
 const JOBS_MAX: usize = 4;
@@ -79,6 +90,18 @@ struct Inner {
     clock: Arc<dyn Clock>,
     failpoints: Failpoints,
     jobs: Semaphore,
+    running: RunningJobs,
+    /// Jobs go on when whoever asked for them went away.
+    tasks: TaskTracker,
+    mender: OnceLock<JoinHandle<()>>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(mender) = self.mender.get() {
+            mender.abort();
+        }
+    }
 }
 
 impl std::fmt::Debug for Platform {
@@ -114,8 +137,16 @@ impl Platform {
             clock: options.clock,
             failpoints: options.failpoints,
             jobs: Semaphore::new(JOBS_MAX),
+            running: RunningJobs::default(),
+            tasks: TaskTracker::new(),
+            mender: OnceLock::new(),
         };
-        Ok(Platform { inner: Arc::new(inner) })
+        let inner = Arc::new(inner);
+        if let Some(period) = options.mend_period {
+            let mender = tokio::spawn(provision::mend(Arc::downgrade(&inner), period));
+            let _ = inner.mender.set(mender);
+        }
+        Ok(Platform { inner })
     }
 
     /// The catalog, for lookups of the request path.
@@ -154,11 +185,24 @@ impl Platform {
         provision::resume(self).await
     }
 
+    /// Runs a job to its end even if the caller goes away, as a client that hangs up does.
+    pub(crate) async fn detached<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.inner.tasks.spawn(work).await.unwrap_or(Err(Error::Interrupted))
+    }
+
     /// Closes the connections and stops our own servers, in order.
     ///
     /// # Errors
     /// When a server does not stop.
     pub async fn shutdown(self) -> Result<(), Error> {
+        self.inner.jobs.close();
+        self.inner.tasks.close();
+        if tokio::time::timeout(JOBS_GRACE, self.inner.tasks.wait()).await.is_err() {
+            tracing::warn!("stopping in the middle of jobs; they are resumed at the next start");
+        }
         self.inner.shards.close().await;
         self.inner.servers.shutdown().await
     }

@@ -3,18 +3,19 @@
 use model::Tenancy;
 use pg::Connection;
 use platform::projects::{self, NewProject};
-use platform::{Error, Failpoints, Options, Platform, Server, entities};
+use platform::{Error, Failpoints, Options, Platform, ProjectStatus, Server, entities};
 
 struct House {
     dir: std::path::PathBuf,
     failpoints: Failpoints,
+    mends: bool,
 }
 
 impl House {
     fn new() -> House {
         let dir = std::env::temp_dir().join(format!("rowhouse-platform-{}", uuid::Uuid::new_v4()));
         std::fs::create_dir_all(&dir).unwrap();
-        House { dir, failpoints: Failpoints::default() }
+        House { dir, failpoints: Failpoints::default(), mends: false }
     }
 
     async fn open(&self) -> Platform {
@@ -23,6 +24,7 @@ impl House {
         std::fs::create_dir_all(&settings.data_dir).unwrap();
         let mut options = Options::new(Server::Managed(settings), self.dir.join("key"));
         options.failpoints = self.failpoints.clone();
+        options.mend_period = self.mends.then(|| std::time::Duration::from_millis(100));
         Platform::open(options).await.unwrap()
     }
 }
@@ -122,4 +124,57 @@ async fn an_external_server_is_the_home_of_one_dedicated_project() {
         .await
         .unwrap();
     assert_eq!(crate::rooms::count(&verifiers), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_killed_during_creations_leaves_no_project_half_there() {
+    let mut house = House::new();
+    house.mends = true;
+    let platform = house.open().await;
+    let created: Vec<_> = (0..12)
+        .map(|i| {
+            let platform = platform.clone();
+            tokio::spawn(async move {
+                projects::create(&platform, NewProject::new(format!("p{i}"), Tenancy::Pooled)).await
+            })
+        })
+        .collect();
+    // Somewhere in the middle of them.
+    while projects::count(&platform).await.unwrap() < 4 {
+        tokio::task::yield_now().await;
+    }
+    let system = instance::InstanceName::system();
+    let instances = platform.instances().unwrap();
+    let instance::Status::Running { pid, .. } = instances.status(&system).await else {
+        panic!("not running")
+    };
+    let killed = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
+    assert!(killed.success());
+    let mut answered = Vec::new();
+    for task in created {
+        answered.extend(task.await.unwrap().ok());
+    }
+    // The server is started again and the jobs that broke off are finished or undone, by themselves.
+    let settled = async {
+        loop {
+            if let Ok(mut c) = platform.catalog().connection().await
+                && let Ok(unfinished) = catalog::jobs::job_unfinished(&mut c).await
+                && unfinished.is_empty()
+            {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(120), settled).await.unwrap();
+    let listed = projects::list(&platform, None).await.unwrap();
+    assert!(listed.iter().all(|p| p.status == ProjectStatus::ActiveHealthy), "{listed:?}");
+    for project in &answered {
+        assert!(listed.iter().any(|p| p.reference == project.reference), "{project:?}");
+    }
+    assert_eq!(platform.shards().await.unwrap()[0].used as usize, listed.len());
+    for project in &listed {
+        entities::apply(&platform, project, &crate::rooms::todos(), false).await.unwrap();
+    }
+    platform.shutdown().await.unwrap();
 }

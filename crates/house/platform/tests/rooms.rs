@@ -41,6 +41,7 @@ impl Room {
         let mut options = Options::new(server, "/nonexistent/key");
         options.master_key = Some(MASTER_KEY.to_owned());
         options.shard_capacity = self.capacity;
+        options.mend_period = None;
         options.failpoints = self.failpoints.clone();
         Platform::open(options).await.unwrap()
     }

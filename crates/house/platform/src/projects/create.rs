@@ -1,6 +1,7 @@
 //! Creating a project: first everything that is only catalog, in one transaction, then the steps of a job.
 
-use crate::{Error, Platform, provision};
+use crate::provision::{self, Running};
+use crate::{Error, Platform};
 use base64::{Engine, engine::general_purpose::STANDARD as B64};
 use catalog::secrets::{self, NamedSecret};
 use catalog::{JobKind, KeyKind, NewKey, Project};
@@ -95,8 +96,14 @@ impl NewProject {
 /// fails is undone before the error is returned.
 pub async fn create(platform: &Platform, new: NewProject) -> Result<Project, Error> {
     new.check()?;
+    let owned = platform.clone();
+    platform.detached(async move { create_now(&owned, new).await }).await
+}
+
+async fn create_now(platform: &Platform, new: NewProject) -> Result<Project, Error> {
     let _permit = platform.inner.jobs.acquire().await.map_err(|_| Error::Interrupted)?;
     let reference = new.reference.clone().unwrap_or_else(|| ProjectRef::from_random(token::random_bytes()));
+    let _running = Running::begin(platform, &reference)?;
     let job = record(platform, &new, &reference).await?;
     platform.inner.failpoints.hit("create.recorded")?;
     provision::run(platform, job).await?;

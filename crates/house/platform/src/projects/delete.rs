@@ -1,6 +1,7 @@
 //! Deleting a project: data, users, keys, everything but the audit log.
 
-use crate::{Error, Platform, provision};
+use crate::provision::{self, Running};
+use crate::{Error, Platform};
 use catalog::{Job, JobKind, JobState, ProjectStatus};
 use model::ProjectRef;
 use serde_json::{Map, json};
@@ -11,7 +12,13 @@ use serde_json::{Map, json};
 /// # Errors
 /// [`Error::NoProject`] when there is none; [`catalog::Error::Busy`] while it is being created.
 pub async fn delete(platform: &Platform, reference: &ProjectRef, actor: &str) -> Result<(), Error> {
+    let (owned, reference, actor) = (platform.clone(), reference.clone(), actor.to_owned());
+    platform.detached(async move { delete_now(&owned, &reference, &actor).await }).await
+}
+
+async fn delete_now(platform: &Platform, reference: &ProjectRef, actor: &str) -> Result<(), Error> {
     let _permit = platform.inner.jobs.acquire().await.map_err(|_| Error::Interrupted)?;
+    let _running = Running::begin(platform, reference)?;
     let job = record(platform, reference, actor).await?;
     platform.catalog().forget(reference);
     platform.inner.failpoints.hit("delete.recorded")?;

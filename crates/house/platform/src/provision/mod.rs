@@ -5,7 +5,12 @@
 //! step fails for good is undone from there downwards, until nothing of the project is left.
 
 mod dedicated;
+mod mend;
 mod pooled;
+mod running;
+
+pub(crate) use mend::{mend, resume};
+pub(crate) use running::{Running, RunningJobs};
 
 use crate::{Error, Platform};
 use catalog::{Job, JobKind, JobState, Project, ProjectStatus};
@@ -54,23 +59,7 @@ fn steps(kind: JobKind, tenancy: Tenancy) -> &'static [Step] {
     }
 }
 
-/// Finishes all jobs that are neither done nor failed.
-pub(crate) async fn resume(platform: &Platform) -> Result<usize, Error> {
-    let mut c = platform.catalog().connection().await?;
-    let jobs = catalog::jobs::job_unfinished(&mut c).await?;
-    drop(c);
-    let found = jobs.len();
-    for job in jobs {
-        let (project, kind) = (job.project_ref.clone(), job.kind);
-        match run(platform, job).await {
-            Ok(()) => tracing::info!(%project, ?kind, "finished an interrupted job"),
-            Err(error) => tracing::error!(%project, ?kind, %error, "an interrupted job failed"),
-        }
-    }
-    Ok(found)
-}
-
-/// Does a job from where it stands.
+/// Does a job from where it stands. The caller has the project to itself: see [`Running`].
 pub(crate) async fn run(platform: &Platform, job: Job) -> Result<(), Error> {
     let Some(project) = find(platform, &job.project_ref).await? else {
         // The last step of a deletion is recorded together with the end of the job; only an operator's hand on

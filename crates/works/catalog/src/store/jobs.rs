@@ -36,6 +36,11 @@ pub enum JobState {
 }
 
 impl JobState {
+    /// Whether somebody has to go on with the job.
+    pub fn is_unfinished(self) -> bool {
+        matches!(self, JobState::Running | JobState::Undoing)
+    }
+
     fn as_str(self) -> &'static str {
         match self {
             JobState::Running => "running",
