@@ -101,6 +101,8 @@ pub struct Settings {
     pub extra_settings: Vec<(String, String)>,
     /// Relations whose names start so are not exposed (pooled: `rowhouse_`).
     pub hidden_relation_prefix: Option<String>,
+    /// Request bodies above this many bytes are refused.
+    pub body_bytes_max: usize,
 
     /// Settings of the roles that the login role may become, applied in transactions of that role. Read from
     /// the database with the in-database configuration.
@@ -208,6 +210,7 @@ impl Default for Settings {
             table_prefix: None,
             extra_settings: Vec::new(),
             hidden_relation_prefix: None,
+            body_bytes_max: 64 * 1024 * 1024,
             role_settings: Vec::new(),
         }
     }

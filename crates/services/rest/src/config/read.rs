@@ -97,6 +97,7 @@ pub fn settings(sources: &Sources, secret: Option<Vec<u8>>) -> Result<Settings> 
         table_prefix: default.table_prefix,
         extra_settings: default.extra_settings,
         hidden_relation_prefix: default.hidden_relation_prefix,
+        body_bytes_max: default.body_bytes_max,
         role_settings: default.role_settings,
     })
 }

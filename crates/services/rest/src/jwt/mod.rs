@@ -20,6 +20,9 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+/// Longer tokens are verified every time.
+const CACHED_BYTES_MAX: usize = 8 * 1024;
+
 /// Verifies tokens with a project's keys.
 pub struct Verifier {
     keys: Option<Keys>,
@@ -75,7 +78,7 @@ impl Verifier {
         }
         let object = keys.verify(text)?;
         let verified = Arc::new(Verified { caller: self.caller_of(&object), claims: Claims::of(&object) });
-        if let Some(cache) = &self.cache {
+        if let Some(cache) = self.cache.as_ref().filter(|_| text.len() <= CACHED_BYTES_MAX) {
             lock(cache).put(text.into(), Arc::clone(&verified));
         }
         Ok(verified)

@@ -33,7 +33,8 @@ fn plain(status: StatusCode, text: String) -> Response<Body> {
 
 async fn ready(server: &Server, api: &Probe) -> StatusCode {
     let status = server.schema.status();
-    match (status.loading, status.loaded) {
+    let begun = status.loads + status.failures > 0;
+    match (status.loading || !begun, status.loaded) {
         (true, _) => StatusCode::SERVICE_UNAVAILABLE,
         (false, true) if api.is_reachable().await => StatusCode::OK,
         (false, _) => StatusCode::INTERNAL_SERVER_ERROR,

@@ -112,7 +112,9 @@ pub async fn run(config: ServerConfig, shutdown: CancellationToken) -> Result<()
         changed = listener.config_changed();
         tasks.spawn(listener.run(stop.clone()));
     }
-    let keeper = tokio::spawn(reload::keep_current(Arc::clone(&server), signals, changed, stop.clone()));
+    let begun = reload::begin(&server).await?;
+    let keeper = reload::keep_current(Arc::clone(&server), begun, signals, changed, stop.clone());
+    let keeper = tokio::spawn(keeper);
     if let Some(admin) = admin {
         tracing::info!(address = %admin.address(), "the admin server listens");
         let (state, api) = (Arc::clone(&server), main.probe());

@@ -27,16 +27,42 @@ impl Signals {
     }
 }
 
+/// The first try at the settings that the database keeps; whether it succeeded.
+///
+/// # Errors
+/// The database refuses the login or its settings are not valid; or it cannot be reached, and recovery is off.
+pub(super) async fn begin(server: &Server) -> Result<bool, Error> {
+    let config = server.current().config;
+    match with_database(server, &config).await {
+        Ok(new) => {
+            put(server, new);
+            Ok(true)
+        }
+        Err(error) if error.fatal || error.retry && !config.settings.db_pool_automatic_recovery => {
+            Err(Error::Database(error.text))
+        }
+        Err(error) => {
+            tracing::error!("the settings in the database could not be read: {}", error.text);
+            // A function that raises leaves us with the file's settings; a lost database is tried again.
+            Ok(!error.retry)
+        }
+    }
+}
+
 /// Loads everything at the start and again whenever asked, until told to stop. When the database is of no use,
 /// it stops the others.
 pub(super) async fn keep_current(
     server: Arc<Server>,
+    begun: bool,
     mut signals: Signals,
     changed: Arc<Notify>,
     stop: CancellationToken,
 ) -> Result<(), Error> {
     let keeping = async {
-        configure(&server, true).await?;
+        if !begun {
+            let config = server.current().config;
+            configure(&server, &config).await?;
+        }
         if let Err(error) = server.schema.get().await {
             tracing::warn!("{error}");
         }
@@ -57,39 +83,31 @@ pub(super) async fn keep_current(
     }
 }
 
-/// Reads file, environment and database again. What is not valid leaves all as it was.
+/// Reads file, environment and database again. What is not valid leaves all as it was, and until all is read
+/// the old settings are in force.
 async fn reconfigure(server: &Server) -> Result<(), Error> {
     let read = server.current().config.reload().await;
     match read {
-        Ok(config) => {
-            server.apply(config);
-            configure(server, false).await?;
-            tracing::info!("the configuration was read again");
+        Ok(config) => configure(server, &config).await,
+        Err(error) => {
+            tracing::error!("{error}");
+            Ok(())
         }
-        Err(error) => tracing::error!("{error}"),
     }
-    Ok(())
 }
 
-/// Applies the settings that the database keeps; waits for the database if need be. What is not valid ends the
-/// server only at its start.
-async fn configure(server: &Server, starting: bool) -> Result<(), Error> {
+/// Puts a configuration in force, together with the settings that the database keeps; waits for the database
+/// if need be.
+async fn configure(server: &Server, config: &ServerConfig) -> Result<(), Error> {
     let mut backoff = BACKOFF.0;
     loop {
-        let config = server.current().config;
-        match with_database(server, &config).await {
+        match with_database(server, config).await {
             Ok(new) => {
-                let moved = shapes_cache(&new.settings) != shapes_cache(&server.schema.settings());
-                server.apply(new);
-                if moved {
-                    server.schema.reload_if_loaded();
-                }
+                put(server, new);
+                tracing::info!("the configuration was read");
                 return Ok(());
             }
-            Err(error)
-                if error.fatal && starting
-                    || error.retry && !config.settings.db_pool_automatic_recovery =>
-            {
+            Err(error) if error.retry && !config.settings.db_pool_automatic_recovery => {
                 return Err(Error::Database(error.text));
             }
             Err(error) if error.retry => {
@@ -102,6 +120,14 @@ async fn configure(server: &Server, starting: bool) -> Result<(), Error> {
                 return Ok(());
             }
         }
+    }
+}
+
+fn put(server: &Server, config: ServerConfig) {
+    let moved = shapes_cache(&config.settings) != shapes_cache(&server.schema.settings());
+    server.apply(config);
+    if moved {
+        server.schema.reload_if_loaded();
     }
 }
 

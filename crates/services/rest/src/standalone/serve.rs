@@ -66,7 +66,8 @@ pub(super) async fn serve(listener: Listener, handler: Handler, shutdown: Cancel
             let answer = handler(request.map(Body::new));
             async move { Ok::<_, Infallible>(answer.await) }
         });
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(httpin::Lenient::new(stream)), service));
+        let connection =
+            graceful.watch(http.serve_connection(TokioIo::new(httpin::Lenient::new(stream)), service));
         // The watcher above awaits the task's end at shutdown.
         tokio::spawn(async move {
             if let Err(error) = connection.await {
