@@ -22,8 +22,6 @@ use pg::Pool;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Bodies above this many bytes are refused.
-const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -66,8 +64,9 @@ impl Rest {
         let (parts, body) = request.into_parts();
         match self.answer(&parts, body).await {
             Ok(response) => response,
-            Err(fault) => {
+            Err(mut fault) => {
                 log(&fault);
+                response::show_schemas(&mut fault, &self.settings);
                 response::fault_response(&fault, &self.settings)
             }
         }
@@ -110,7 +109,7 @@ impl Rest {
         };
         timing.note("jwt");
         let cache = self.schema.get().await.map_err(no_schema_cache)?;
-        let body = read_body(body).await?;
+        let body = read_body(body, settings.body_bytes_max).await?;
         timing.skip();
         let incoming = Incoming {
             method: &parts.method,
@@ -176,8 +175,8 @@ impl Rest {
 
 const SERVER: &str = concat!("rowhouse/", env!("CARGO_PKG_VERSION"));
 
-async fn read_body(body: Body) -> Result<Bytes, Fault> {
-    let limited = Limited::new(body, BODY_BYTES_MAX);
+async fn read_body(body: Body, bytes_max: usize) -> Result<Bytes, Fault> {
+    let limited = Limited::new(body, bytes_max);
     match tokio::time::timeout(BODY_TIMEOUT, limited.collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(faults::body_too_large()),

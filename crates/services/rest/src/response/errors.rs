@@ -39,6 +39,33 @@ pub fn fault_response(fault: &Fault, settings: &Settings) -> Response<Body> {
     response
 }
 
+/// Puts the names that clients know in place of schemas' physical names, which PostgreSQL's texts may hold.
+pub fn show_schemas(fault: &mut Fault, settings: &Settings) {
+    for (physical, shown) in &settings.aliases {
+        let rename = |text: &str| renamed(text, physical, shown);
+        fault.message = rename(&fault.message);
+        fault.hint = fault.hint.as_deref().map(rename);
+        if let Some(Value::String(details)) = &fault.details {
+            fault.details = Some(Value::from(rename(details)));
+        }
+    }
+}
+
+/// A text with one word for another; longer words that contain it stay.
+fn renamed(text: &str, word: &str, with: &str) -> String {
+    let part_of_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(word) {
+        let (before, after) = (&rest[..at], &rest[at + word.len()..]);
+        out.push_str(before);
+        let within = part_of_word(out.chars().next_back()) || part_of_word(after.chars().next());
+        out.push_str(if within { word } else { with });
+        rest = after;
+    }
+    out + rest
+}
+
 /// The body of a fault.
 pub fn error_body(fault: &Fault, settings: &Settings) -> Bytes {
     match settings.client_error_verbosity {
@@ -161,4 +188,37 @@ fn raised(report: &DbError) -> Fault {
         }
     }
     fault
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn physical_names_of_schemas_do_not_show() {
+        let text = "function app_5.f() of app_57.t, \"app_5\".x, xapp_5, app_5";
+        assert_eq!(
+            renamed(text, "app_5", "public"),
+            "function public.f() of app_57.t, \"public\".x, xapp_5, public"
+        );
+    }
+
+    #[test]
+    fn states_have_their_statuses() {
+        let check = |code: &str, message: &str, authenticated| {
+            let report = DbError { code: code.into(), message: message.into(), ..DbError::default() };
+            let fault = database_fault(&Error::Db(Box::new(report)), authenticated);
+            (fault.status.as_u16(), fault.reason.unwrap_or_default())
+        };
+        let plain = |code: &str| check(code, "", true).0;
+        let seen: Vec<u16> = [
+            "08006", "23505", "25006", "22P02", "42P01", "42501", "P0001", "P0002", "XX000", "53300", "PTabc",
+        ]
+        .map(plain)
+        .to_vec();
+        assert_eq!(seen, [503, 409, 405, 400, 404, 403, 400, 500, 500, 503, 500]);
+        assert_eq!(check("42501", "", false).0, 401);
+        assert_eq!(check("22023", "role \"x\" does not exist", true).0, 401);
+        assert_eq!(check("PT402", "Pay", true), (402, "Pay".into()));
+    }
 }

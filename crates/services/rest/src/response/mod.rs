@@ -3,7 +3,7 @@
 mod errors;
 mod settings;
 
-pub use errors::{database_fault, fault_response};
+pub use errors::{database_fault, fault_response, show_schemas};
 
 use crate::config::Settings;
 use crate::execute::Outcome;
