@@ -2,7 +2,7 @@
 
 use crate::refusal::{Outcome, internal};
 use bcrypt::Version;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use tokio::sync::Semaphore;
 
 /// The cost of new hashes, which is what the reference writes.
@@ -12,8 +12,10 @@ const COST: u32 = 10;
 const NOBODY: &str = "$2a$10$7EqJtq98hPqEX7fNZaFWoOhi5Xe6Gq4oVbS9Y5wQF1QmFJ4yqYQ2W";
 
 /// Shared by all projects of the process.
-static SLOTS: LazyLock<Semaphore> =
-    LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)));
+static SLOTS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    Arc::new(Semaphore::new(cores))
+});
 
 /// Hashes a password.
 pub(crate) async fn hash(password: &str) -> Outcome<String> {
@@ -40,10 +42,14 @@ pub(crate) fn is_hash(text: &str) -> bool {
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Outcome<T> {
-    let slot = SLOTS.acquire().await.map_err(|e| internal("Error hashing password", e))?;
-    let result = tokio::task::spawn_blocking(work).await;
-    drop(slot);
-    result.map_err(|e| internal("Error hashing password", e))
+    let slot = Arc::clone(&SLOTS).acquire_owned().await.map_err(|e| internal("Error hashing password", e))?;
+    // The slot goes with the work, which goes on when the request is given up.
+    let work = move || {
+        let result = work();
+        drop(slot);
+        result
+    };
+    tokio::task::spawn_blocking(work).await.map_err(|e| internal("Error hashing password", e))
 }
 
 #[cfg(test)]

@@ -27,12 +27,16 @@ pub(crate) enum Bucket {
     FactorVerify,
 }
 
+/// Wrong codes for an address after which the right one is taken away. The reference lets one guess for ever.
+const WRONG_CODES_MAX: u32 = 10;
+
 /// Counters of one project.
 #[derive(Debug)]
 pub(crate) struct Limits {
     rates: RateLimits,
     clients: Mutex<LruCache<(Bucket, String), Level>>,
     mails: Mutex<Window>,
+    wrong_codes: Mutex<LruCache<String, u32>>,
 }
 
 /// The tokens left in a bucket.
@@ -55,6 +59,7 @@ impl Limits {
             rates: rates.clone(),
             clients: Mutex::new(LruCache::new(CLIENTS_MAX)),
             mails: Mutex::default(),
+            wrong_codes: Mutex::new(LruCache::new(CLIENTS_MAX)),
         }
     }
 
@@ -91,6 +96,23 @@ impl Limits {
             Bucket::Verify => (per(self.rates.verify, 300), 30.0),
             Bucket::FactorChallenge | Bucket::FactorVerify => (per(self.rates.mfa, 60), 30.0),
         }
+    }
+
+    /// Counts a wrong code for an address. True when it was one too many; the count starts again then.
+    pub(crate) fn count_wrong_code(&self, address: &str) -> bool {
+        let mut counts = self.wrong_codes.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.get_or_insert_mut(address.to_owned(), || 0);
+        *count += 1;
+        let too_many = *count >= WRONG_CODES_MAX;
+        if too_many {
+            counts.pop(address);
+        }
+        too_many
+    }
+
+    /// Forgets the wrong codes for an address, after a right one.
+    pub(crate) fn forget_wrong_codes(&self, address: &str) {
+        self.wrong_codes.lock().unwrap_or_else(PoisonError::into_inner).pop(address);
     }
 
     /// Counts a mail; refuses it when the project's hour is full. None counts while addresses confirm themselves.

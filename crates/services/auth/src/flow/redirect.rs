@@ -30,7 +30,7 @@ pub(crate) fn is_allowed(settings: &Settings, url: &str) -> bool {
         return false;
     }
     let whole = url.split('#').next().unwrap_or(url);
-    settings.uri_allow_list.iter().any(|glob| matches(glob.as_bytes(), whole.as_bytes(), 0))
+    settings.uri_allow_list.iter().any(|glob| matches(glob.as_bytes(), whole.as_bytes(), &mut { STEPS_MAX }))
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -90,28 +90,27 @@ fn encode<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
 }
 
-/// How deep a pattern may nest before it matches nothing.
-const DEPTH_MAX: usize = 64;
+/// How much work a pattern may make before it matches nothing.
+const STEPS_MAX: usize = 100_000;
 
 /// Whether a glob matches a whole text. `.` and `/` separate: `*` and `?` stop at them, `**` does not.
-fn matches(glob: &[u8], text: &[u8], depth: usize) -> bool {
-    if depth > DEPTH_MAX {
-        return false;
-    }
+fn matches(glob: &[u8], text: &[u8], steps: &mut usize) -> bool {
+    let Some(left) = steps.checked_sub(1) else { return false };
+    *steps = left;
     match glob {
         [] => text.is_empty(),
-        [b'*', b'*', rest @ ..] => (0..=text.len()).any(|n| matches(rest, &text[n..], depth + 1)),
+        [b'*', b'*', rest @ ..] => (0..=text.len()).any(|n| matches(rest, &text[n..], steps)),
         [b'*', rest @ ..] => {
             let run = text.iter().take_while(|b| !is_separator(**b)).count();
-            (0..=run).any(|n| matches(rest, &text[n..], depth + 1))
+            (0..=run).any(|n| matches(rest, &text[n..], steps))
         }
         [b'?', rest @ ..] => {
-            text.first().is_some_and(|b| !is_separator(*b)) && matches(rest, &text[1..], depth)
+            text.first().is_some_and(|b| !is_separator(*b)) && matches(rest, &text[1..], steps)
         }
-        [b'[', rest @ ..] => match_class(rest, text, depth),
-        [b'{', rest @ ..] => match_choice(rest, text, depth),
-        [b'\\', literal, rest @ ..] => text.first() == Some(literal) && matches(rest, &text[1..], depth),
-        [literal, rest @ ..] => text.first() == Some(literal) && matches(rest, &text[1..], depth),
+        [b'[', rest @ ..] => match_class(rest, text, steps),
+        [b'{', rest @ ..] => match_choice(rest, text, steps),
+        [b'\\', literal, rest @ ..] => text.first() == Some(literal) && matches(rest, &text[1..], steps),
+        [literal, rest @ ..] => text.first() == Some(literal) && matches(rest, &text[1..], steps),
     }
 }
 
@@ -119,7 +118,7 @@ fn is_separator(byte: u8) -> bool {
     matches!(byte, b'.' | b'/')
 }
 
-fn match_class(glob: &[u8], text: &[u8], depth: usize) -> bool {
+fn match_class(glob: &[u8], text: &[u8], steps: &mut usize) -> bool {
     let Some(end) = glob.iter().position(|b| *b == b']') else { return false };
     let (class, rest) = (&glob[..end], &glob[end + 1..]);
     let (negated, class) = match class {
@@ -131,13 +130,13 @@ fn match_class(glob: &[u8], text: &[u8], depth: usize) -> bool {
         [low, b'-', high] => (*low..=*high).contains(&byte),
         list => list.contains(&byte),
     };
-    within != negated && matches(rest, &text[1..], depth)
+    within != negated && matches(rest, &text[1..], steps)
 }
 
-fn match_choice(glob: &[u8], text: &[u8], depth: usize) -> bool {
+fn match_choice(glob: &[u8], text: &[u8], steps: &mut usize) -> bool {
     let Some(end) = glob.iter().position(|b| *b == b'}') else { return false };
     let (choices, rest) = (&glob[..end], &glob[end + 1..]);
-    choices.split(|b| *b == b',').any(|choice| matches(&[choice, rest].concat(), text, depth + 1))
+    choices.split(|b| *b == b',').any(|choice| matches(&[choice, rest].concat(), text, steps))
 }
 
 #[cfg(test)]

@@ -236,6 +236,9 @@ fn code_steps(
     }
     let mut token = OneTime::new(phone, settings.sms_otp_length, false);
     let test = test_code(auth, phone);
+    if test.is_none() && settings.sms_provider.is_empty() {
+        return Err(refuse(500, "unexpected_failure", "Unable to get SMS provider"));
+    }
     if let Some(code) = test {
         token = OneTime { code: code.to_owned(), hash: crate::flow::one_time::hash(phone, code) };
     }

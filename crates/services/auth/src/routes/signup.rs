@@ -201,7 +201,7 @@ fn conflict(error: pg::Error) -> Conflict {
 }
 
 async fn create(auth: &Auth, call: &Call, signup: &Signup) -> Result<Response<Body>, Conflict> {
-    let (id, mut steps) = creation_steps(auth, call, signup);
+    let (id, mut steps) = own_creation_steps(auth, call, signup);
     let provider = signup.newcomer.address.provider;
     let actor = actor(id, signup);
     if confirms_itself(auth, provider) {
@@ -225,8 +225,25 @@ async fn create(auth: &Auth, call: &Call, signup: &Signup) -> Result<Response<Bo
     Ok(reply::ok(&user))
 }
 
-/// The steps that make an unconfirmed user with an identity.
+/// The steps that make an unconfirmed user for whom somebody else vouches: an invitation, a link.
 pub(super) fn creation_steps(auth: &Auth, call: &Call, signup: &Signup) -> (Uuid, Vec<Step>) {
+    let (id, _, steps) = steps_with_identity(auth, call, signup, &Map::new());
+    (id, steps)
+}
+
+/// The steps that make an unconfirmed user by their own wish: user and identity carry each other's data.
+fn own_creation_steps(auth: &Auth, call: &Call, signup: &Signup) -> (Uuid, Vec<Step>) {
+    let (id, data, mut steps) = steps_with_identity(auth, call, signup, &signup.newcomer.data);
+    steps.push(Patch::new().merge("raw_user_meta_data", data).on(id, call.now));
+    (id, steps)
+}
+
+fn steps_with_identity(
+    auth: &Auth,
+    call: &Call,
+    signup: &Signup,
+    copied: &Map<String, Value>,
+) -> (Uuid, Map<String, Value>, Vec<Step>) {
     let id = Uuid::new_v4();
     let Address { provider, email, phone } = &signup.newcomer.address;
     let user = NewUser {
@@ -240,13 +257,10 @@ pub(super) fn creation_steps(auth: &Auth, call: &Call, signup: &Signup) -> (Uuid
         user_metadata: signup.newcomer.data.clone(),
         is_anonymous: false,
     };
-    let data = identities::own_data(id, email, "", false, &signup.newcomer.data);
-    let steps = vec![
-        users::insert(&user, call.now),
-        identities::insert_own(id, provider, data.clone(), call.now),
-        Patch::new().merge("raw_user_meta_data", data).on(id, call.now),
-    ];
-    (id, steps)
+    let data = identities::own_data(id, email, "", false, copied);
+    let steps =
+        vec![users::insert(&user, call.now), identities::insert_own(id, provider, data.clone(), call.now)];
+    (id, data, steps)
 }
 
 fn provider_metadata(provider: &str) -> Map<String, Value> {

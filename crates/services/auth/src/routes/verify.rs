@@ -61,6 +61,17 @@ enum Proof {
     },
 }
 
+impl Proof {
+    /// The address that a code went to; empty for links.
+    fn address(&self) -> &str {
+        match self {
+            Proof::Hash(_) => "",
+            Proof::Mailed { email, .. } => email,
+            Proof::Texted { phone, .. } => phone,
+        }
+    }
+}
+
 /// What a proof is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -208,13 +219,19 @@ async fn verify(
     let (unit, results) =
         auth.db.begin(vec![find.locking("u")]).await.map_err(database("Database error finding user"))?;
     let user: Option<User> = results.first().map(first).transpose().map_err(database(FAILED))?.flatten();
-    let (kind, user) = match accept(auth, call, kind, proof, user) {
-        Ok(accepted) => accepted,
+    let (kind, user) = match accept(auth, call, kind, proof, user.as_ref()) {
+        Ok(kind) => (kind, user.ok_or_else(|| wrong(proof))?),
         Err(refusal) => {
-            unit.rollback().await.map_err(database(FAILED))?;
+            let steps = guess_steps(auth, call, proof, user.as_ref());
+            if steps.is_empty() {
+                unit.rollback().await.map_err(database(FAILED))?;
+            } else {
+                unit.commit(steps).await.map_err(database(FAILED))?;
+            }
             return Err(refusal);
         }
     };
+    auth.limits.forget_wrong_codes(proof.address());
     if kind == Kind::EmailChange && needs_both(auth, &user) {
         let steps = half_steps(&user, proof, call.now);
         unit.commit(steps).await.map_err(database(FAILED))?;
@@ -230,13 +247,33 @@ async fn verify(
     }
 }
 
-/// The user whose proof it is, if it is anybody's.
-fn accept(auth: &Auth, call: &Call, kind: &str, proof: &Proof, user: Option<User>) -> Outcome<(Kind, User)> {
+/// What the proof is of, if it is the user's.
+fn accept(auth: &Auth, call: &Call, kind: &str, proof: &Proof, user: Option<&User>) -> Outcome<Kind> {
     let user = user.ok_or_else(|| wrong(proof))?;
     if user.is_banned(call.now) {
         return Err(refuse(403, "user_banned", "User is banned"));
     }
-    Ok((check(auth, call, kind, proof, &user)?, user))
+    check(auth, call, kind, proof, user)
+}
+
+/// After too many wrong codes the right ones are taken away, so that nobody can try them all.
+fn guess_steps(auth: &Auth, call: &Call, proof: &Proof, user: Option<&User>) -> Vec<Step> {
+    let Some(user) = user.filter(|_| !matches!(proof, Proof::Hash(_))) else { return Vec::new() };
+    if !auth.limits.count_wrong_code(proof.address()) {
+        return Vec::new();
+    }
+    tracing::warn!(user = %user.id, "too many wrong one-time codes: those on their way are void");
+    let mut patch = Patch::new();
+    for column in [
+        "confirmation_token",
+        "recovery_token",
+        "email_change_token_current",
+        "email_change_token_new",
+        "phone_change_token",
+    ] {
+        patch = patch.text(column, "");
+    }
+    vec![patch.on(user.id, call.now), one_time_tokens::clear(user.id, None)]
 }
 
 async fn start_session(

@@ -14,7 +14,7 @@ async fn links_are_made_for_every_purpose() {
     .ok();
     assert_eq!(signup["verification_type"], "signup");
     assert_eq!(signup["redirect_to"], "http://127.0.0.1:3000");
-    assert_eq!(signup["user_metadata"]["a"], 1);
+    assert_eq!(signup["user_metadata"], json!({ "a": 1 }));
     let link = format!(
         "http://127.0.0.1:54321/auth/v1/verify?token={}&type=signup&redirect_to=http://127.0.0.1:3000",
         text(&signup, "/hashed_token")

@@ -208,6 +208,7 @@ async fn the_invited_confirm_and_set_a_password() {
 async fn phones_sign_in_by_code() {
     let world = World::with(|s| {
         s.phone_enabled = true;
+        s.sms_provider = "twilio".to_owned();
         s.sms_max_frequency = std::time::Duration::ZERO;
         s.sms_test_otp = vec![("1234567890".to_owned(), "123456".to_owned())];
     })
@@ -230,4 +231,23 @@ async fn phones_sign_in_by_code() {
         "1",
         "test numbers get no message"
     );
+}
+
+#[tokio::test]
+async fn guessing_voids_the_code() {
+    let world = quiet().await;
+    confirmed(&world, "ann@example.com").await;
+    world.post("/otp", json!({ "email": "ann@example.com" })).await.ok();
+    let right = world.mail("magiclink").await["token"].clone();
+    let guess = async |code: &Value| {
+        let body = json!({ "type": "email", "email": "ann@example.com", "token": code });
+        world.post("/verify", body).await
+    };
+    for _ in 0..10 {
+        assert_eq!(guess(&json!("no")).await.refusal(), (403, "otp_expired"));
+    }
+    assert_eq!(guess(&right).await.refusal(), (403, "otp_expired"), "even the right one");
+    world.post("/otp", json!({ "email": "ann@example.com" })).await.ok();
+    let next = world.mail("magiclink").await["token"].clone();
+    guess(&next).await.ok();
 }
