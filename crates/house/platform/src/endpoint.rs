@@ -1,6 +1,6 @@
 //! Where the services of a project find its database, and as whom.
 
-use crate::servers::Servers;
+use crate::servers::{Managed, Servers};
 use crate::{Error, Platform};
 use catalog::{Project, secrets};
 use instance::Lease;
@@ -20,7 +20,7 @@ pub struct SchemaAlias {
 /// The database of a project. While the value lives, its server is kept awake.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
-    /// A superuser: for the platform's own work.
+    /// A superuser: for the platform's own work. In a dedicated project its search path is `pg_catalog` alone.
     pub admin: Config,
     /// The login role of the data API.
     pub rest: Config,
@@ -57,7 +57,7 @@ impl Platform {
                 status: project.status.as_str(),
             });
         };
-        let database = self.shard(shard).await?.database;
+        let database = self.shard_database(shard).await?;
         let servers = &self.inner.servers;
         let schema = SchemaName::of_app(app);
         Ok(Endpoint {
@@ -76,9 +76,10 @@ impl Platform {
         let as_is = |name: &str| SchemaAlias { physical: name.to_owned(), shown: name.to_owned() };
         let schemas = vec![as_is("public"), as_is("graphql_public")];
         let (admin, lease) = self.dedicated_admin(project).await?;
+        let base = Config { options: Vec::new(), ..admin.clone() };
         let as_role = |role: &str| match &self.inner.servers {
-            Servers::Managed(_) => admin.with_user(role),
-            Servers::External(external) => external.as_role(&admin, role),
+            Servers::Managed(_) => base.with_user(role),
+            Servers::External(external) => external.as_role(&base, role),
         };
         let mut postgres = as_role("postgres");
         if let (Servers::External(external), true) = (&self.inner.servers, postgres.user != admin.user) {
@@ -103,7 +104,8 @@ impl Platform {
         Ok(secrets::secret_get(&mut c, catalog.key(), &project.reference, name).await?)
     }
 
-    /// A superuser's session on a dedicated project's database.
+    /// A superuser's session on a dedicated project's database. It names its search path itself, which beats what
+    /// the project's owner may set for the database: nothing that a tenant made is found by an unqualified name.
     pub(crate) async fn dedicated_admin(
         &self,
         project: &Project,
@@ -111,7 +113,7 @@ impl Platform {
         match &self.inner.servers {
             Servers::Managed(managed) => {
                 let lease = managed.wake_project(&project.reference).await?;
-                Ok((lease.endpoint().config(instance::SUPERUSER, "postgres"), Some(lease)))
+                Ok((lease.endpoint().config(instance::SUPERUSER, Managed::DATABASE), Some(lease)))
             }
             Servers::External(external) => Ok((external.config.clone(), None)),
         }

@@ -4,6 +4,7 @@
 mod bootstrap;
 mod dedicated;
 mod entities;
+mod escalation;
 mod isolation;
 mod projects;
 mod rooms;

@@ -25,13 +25,19 @@ alter default privileges for role supabase_admin in schema public
 alter default privileges for role supabase_admin in schema public
   grant all on sequences to postgres, anon, authenticated, service_role;
 
-create schema if not exists extensions authorization postgres;
+-- Nobody but the superuser makes anything here by hand: scripts of extensions run in it with a superuser's rights.
+create schema if not exists extensions authorization supabase_admin;
 grant usage on schema extensions to anon, authenticated, service_role, supabase_auth_admin, supabase_storage_admin;
-grant all on schema extensions to dashboard_user;
+grant usage on schema extensions to postgres with grant option;
+grant usage on schema extensions to dashboard_user;
 alter default privileges for role supabase_admin in schema extensions
   grant all on tables to postgres with grant option;
 alter default privileges for role supabase_admin in schema extensions
   grant all on functions to postgres with grant option;
+
+-- The platform's own functions that run with a superuser's rights.
+create schema if not exists rowhouse authorization supabase_admin;
+grant usage on schema rowhouse to postgres;
 
 create schema if not exists auth authorization supabase_auth_admin;
 grant usage on schema auth to anon, authenticated, service_role;

@@ -18,32 +18,28 @@ begin
 end
 $$;
 
--- Extensions that PostgreSQL does not mark as trusted and that a project's owner may create all the same:
--- they give no way to the file system, the network or other databases.
-create or replace function extensions.rowhouse_extension_allowed(name text) returns boolean
-language sql immutable
-set search_path = ''
+-- Runs before every CREATE EXTENSION, with the superuser's rights: an extension of the list below is created here,
+-- and the user's own statement, which would be refused, finds it present. The statement is only known as the text
+-- the client sent (which may hold several), so its `create extension`s are read from that text.
+--
+-- An extension's script runs as the superuser with its schema on the search path, so it runs in `extensions`, where
+-- no tenant can plant a function for it to find; what can be moved afterwards goes to the schema that was asked for.
+create or replace function rowhouse.create_extension() returns event_trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
 as $$
-  select name in (
+declare
+  -- Not marked as trusted by PostgreSQL, and without a way to the file system, the network or other databases.
+  allowed constant pg_catalog.text[] := array[
     'address_standardizer', 'address_standardizer_data_us', 'autoinc', 'bloom', 'earthdistance', 'hypopg',
     'index_advisor', 'insert_username', 'moddatetime', 'pg_hashids', 'pg_jsonschema', 'pg_stat_statements',
     'pgaudit', 'pgjwt', 'pgmq', 'pgrouting', 'pgrowlocks', 'pgstattuple', 'pgtap', 'plpgsql_check', 'postgis',
     'postgis_raster', 'postgis_sfcgal', 'postgis_tiger_geocoder', 'postgis_topology', 'refint', 'rum', 'vector'
-  )
-$$;
-
--- Runs before every CREATE EXTENSION, with the superuser's rights: an allowed extension is created here, and
--- the user's own statement, which would be refused, finds it present. The statement is only known as the text
--- the client sent (which may hold several), so its `create extension`s are read from that text. The word after
--- `schema` is honoured; without one the extension goes to `extensions`.
-create or replace function extensions.rowhouse_create_extension() returns event_trigger
-language plpgsql security definer
-set search_path = pg_catalog
-as $$
-declare
-  found text[];
-  wanted text;
-  target text;
+  ];
+  found pg_catalog.text[];
+  wanted pg_catalog.text;
+  target pg_catalog.text;
+  movable pg_catalog.bool;
 begin
   if current_setting('rowhouse.creating_extension', true) = 'on' then
     return;
@@ -61,19 +57,28 @@ begin
   loop
     wanted := case when found[1] like '"%' then trim(both '"' from found[1]) else lower(found[1]) end;
     target := case when found[2] like '"%' then trim(both '"' from found[2]) else lower(found[2]) end;
-    if extensions.rowhouse_extension_allowed(wanted)
-      and exists (select from pg_catalog.pg_available_extensions e where e.name = wanted)
+    target := coalesce(target, 'extensions');
+    if wanted = any (allowed)
+      and exists (select from pg_catalog.pg_available_extensions as e where e.name = wanted)
       and not exists (select from pg_catalog.pg_extension where extname = wanted)
+      and exists (select from pg_catalog.pg_namespace where nspname = target)
     then
-      target := coalesce(target, 'extensions');
-      if not exists (select from pg_catalog.pg_namespace where nspname = target) then
-        continue;
+      select bool_and(v.relocatable) into movable
+      from pg_catalog.pg_available_extension_versions as v
+      where v.name = wanted;
+      if target <> 'extensions' and not movable then
+        raise exception 'the extension "%" can only be created in the schema "extensions"', wanted
+          using errcode = 'insufficient_privilege',
+            hint = format('Use: create extension if not exists %I with schema extensions;', wanted);
       end if;
       if wanted like 'postgis\_t%' then
         -- These choose their schema themselves.
         execute format('create extension if not exists %I cascade', wanted);
       else
-        execute format('create extension if not exists %I with schema %I cascade', wanted, target);
+        execute format('create extension if not exists %I with schema extensions cascade', wanted);
+        if target <> 'extensions' then
+          execute format('alter extension %I set schema %I', wanted, target);
+        end if;
       end if;
     end if;
   end loop;
@@ -81,9 +86,8 @@ begin
 end
 $$;
 
-revoke all on function extensions.rowhouse_extension_allowed(text) from public;
-revoke all on function extensions.rowhouse_create_extension() from public;
+revoke all on function rowhouse.create_extension() from public;
 
 create event trigger rowhouse_create_extension on ddl_command_start
   when tag in ('CREATE EXTENSION')
-  execute function extensions.rowhouse_create_extension();
+  execute function rowhouse.create_extension();

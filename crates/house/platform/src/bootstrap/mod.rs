@@ -8,7 +8,7 @@
 mod auth_schema;
 
 use model::AppId;
-use pg::Connection;
+use pg::{Connection, param};
 use std::borrow::Cow;
 
 /// A named piece of SQL, several statements, run as one transaction.
@@ -33,6 +33,89 @@ const fn script(name: &'static str, sql: &'static str) -> Script {
 
 /// Everything for the database of a dedicated project, roles of its server included, in order.
 pub fn dedicated() -> Vec<Script> {
+    with_record(dedicated_scripts())
+}
+
+/// Everything for a shard's database, roles of its server included, in order.
+pub fn shard() -> Vec<Script> {
+    with_record(shard_scripts())
+}
+
+/// Brings the database of a dedicated project, made by an earlier version of this program, to what this one makes. What
+/// its owner may have changed since (rights, defaults, settings of roles) is left alone. Whether there was
+/// anything to do.
+///
+/// # Errors
+/// As [`run`].
+pub async fn upgrade_dedicated(connection: &mut Connection) -> Result<bool, ScriptError> {
+    let scripts = dedicated();
+    let upgrade = scripts.iter().filter(|script| !CREATION_ONLY.contains(&script.name)).cloned().collect();
+    upgrade_to(connection, &record(&dedicated_scripts()), upgrade).await
+}
+
+/// The same for a shard.
+///
+/// # Errors
+/// As [`run`].
+pub async fn upgrade_shard(connection: &mut Connection) -> Result<bool, ScriptError> {
+    upgrade_to(connection, &record(&shard_scripts()), shard()).await
+}
+
+/// Scripts that only the creation of a dedicated project runs.
+const CREATION_ONLY: [&str; 2] = ["roles", "database"];
+/// The key of the advisory lock under which a database is upgraded.
+const LOCK: i64 = 0x626f_6f74;
+
+async fn upgrade_to(
+    connection: &mut Connection,
+    wanted: &Record,
+    scripts: Vec<Script>,
+) -> Result<bool, ScriptError> {
+    let failed = |cause| ScriptError { script: "version", cause };
+    if version(connection).await.map_err(failed)?.as_ref() == Some(&wanted.version) {
+        return Ok(false);
+    }
+    // Released by the end of the session, if not below.
+    connection.query("select pg_advisory_lock($1)", &[param(LOCK)]).await.map_err(failed)?;
+    let is_current = version(connection).await.map_err(failed)?.as_ref() == Some(&wanted.version);
+    if !is_current {
+        run(connection, &scripts).await?;
+    }
+    connection.query("select pg_advisory_unlock($1)", &[param(LOCK)]).await.map_err(failed)?;
+    Ok(!is_current)
+}
+
+/// The version of the scripts that made a database; nothing when it does not say.
+async fn version(connection: &mut Connection) -> Result<Option<String>, pg::Error> {
+    let exists = connection.query("select to_regclass('rowhouse.bootstrap') is not null", &[]).await?;
+    if !exists.one()?.get::<bool>(0)? {
+        return Ok(None);
+    }
+    let rows = connection.query("select version from rowhouse.bootstrap", &[]).await?;
+    rows.first().map(|row| row.get(0)).transpose()
+}
+
+/// The last script of a database: it records by which scripts it was made.
+struct Record {
+    version: String,
+    script: Script,
+}
+
+fn record(scripts: &[Script]) -> Record {
+    let all: Vec<&str> = scripts.iter().map(|script| script.sql.as_ref()).collect();
+    let digest = token::sha256(all.join("\0").as_bytes());
+    let version: String = digest[..12].iter().map(|byte| format!("{byte:02x}")).collect();
+    let sql = include_str!("record.sql").replace(":version", &version);
+    Record { version, script: Script { name: "record", sql: Cow::Owned(sql) } }
+}
+
+fn with_record(mut scripts: Vec<Script>) -> Vec<Script> {
+    let record = record(&scripts);
+    scripts.push(record.script);
+    scripts
+}
+
+fn dedicated_scripts() -> Vec<Script> {
     vec![
         script("roles", include_str!("roles.sql")),
         script("database", include_str!("database.sql")),
@@ -46,8 +129,7 @@ pub fn dedicated() -> Vec<Script> {
     ]
 }
 
-/// Everything for a shard's database, roles of its server included, in order.
-pub fn shard() -> Vec<Script> {
+fn shard_scripts() -> Vec<Script> {
     vec![
         script("shard_roles", include_str!("shard_roles.sql")),
         script("shard_database", include_str!("shard_database.sql")),

@@ -1,5 +1,18 @@
 -- The roles of a dedicated project, as a new Supabase project has them. Run by the superuser, repeatable.
 -- None has a password: only `postgres` gets one, from the platform, and only who has one can log in from outside.
+
+-- Before version 16 CREATEROLE may hand out every role that is no superuser, those that reach the server's files
+-- and programs included. Marked as superusers (nobody is a member, and they cannot log in) they are out of its reach.
+do $$
+begin
+  if current_setting('server_version_num')::integer < 160000 then
+    update pg_catalog.pg_authid
+    set rolsuper = true
+    where rolname in ('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files') and not rolsuper;
+  end if;
+end
+$$;
+
 do $$
 declare
   wanted record;
@@ -13,12 +26,12 @@ begin
       ('authenticated', 'nologin noinherit'),
       ('service_role', 'nologin noinherit bypassrls'),
       ('authenticator', 'login noinherit'),
-      ('supabase_auth_admin', 'login noinherit createrole'),
-      ('supabase_storage_admin', 'login noinherit createrole'),
+      ('supabase_auth_admin', 'login noinherit'),
+      ('supabase_storage_admin', 'login noinherit'),
       ('supabase_realtime_admin', 'nologin noinherit'),
       ('supabase_replication_admin', 'login replication'),
       ('supabase_read_only_user', 'login bypassrls'),
-      ('dashboard_user', 'nologin createdb createrole replication')
+      ('dashboard_user', 'nologin createdb replication')
     ) as roles(name, attributes)
   loop
     if not exists (select from pg_catalog.pg_roles where rolname = wanted.name) then
@@ -58,7 +71,8 @@ alter role supabase_auth_admin set idle_in_transaction_session_timeout = '60s';
 alter role supabase_auth_admin set search_path = auth;
 alter role supabase_storage_admin set search_path = storage;
 alter role supabase_read_only_user set default_transaction_read_only = on;
-alter role supabase_admin set search_path = "$user", public, auth, extensions;
+-- The platform's own sessions name their search path when they begin; nothing of a project's is on it.
+alter role supabase_admin set search_path = pg_catalog;
 alter role postgres set search_path = "$user", public, extensions;
 
 -- The library that refuses UPDATE and DELETE without WHERE is not part of PostgreSQL: only where installed.

@@ -36,7 +36,7 @@ grant execute on function rowhouse.app_id() to public;
 -- Sets `updated_at` of the row being updated.
 create or replace function rowhouse.touch_updated_at() returns trigger
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   new.updated_at := now();
@@ -48,11 +48,11 @@ $$;
 -- because foreign keys from thousands of apps to one table would make every deletion of a user slow.
 create or replace function rowhouse.keep_users() returns trigger
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
-  app integer := case when tg_op = 'INSERT' then new.app_id else old.app_id end;
-  keys text := format('app_%s.rowhouse_users', app);
+  app pg_catalog.int4 := case when tg_op = 'INSERT' then new.app_id else old.app_id end;
+  keys pg_catalog.text := format('app_%s.rowhouse_users', app);
 begin
   -- An app that is being deleted has no schema any more.
   if pg_catalog.to_regclass(keys) is null then

@@ -2,7 +2,7 @@
 -- takes from users. Run by the superuser, repeatable.
 create or replace function extensions.pgrst_ddl_watch() returns event_trigger
 language plpgsql
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   -- One notification is enough: PostgreSQL drops equal ones within a transaction, but the walk costs time.
@@ -18,7 +18,7 @@ $$;
 
 create or replace function extensions.pgrst_drop_watch() returns event_trigger
 language plpgsql
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   if exists (

@@ -1,0 +1,104 @@
+//! The owner of a dedicated project is no superuser and cannot become one, nor reach the server's files and programs.
+
+use pg::{Config, Connection};
+use platform::bootstrap;
+use testkit::Postgres;
+
+async fn project() -> (Postgres, Config) {
+    let server = Postgres::start(&[]).await;
+    let config = server.database().await.config;
+    let mut admin = Connection::connect(&config).await.unwrap();
+    bootstrap::run(&mut admin, &bootstrap::dedicated()).await.unwrap();
+    (server, config)
+}
+
+async fn refused(owner: &mut Connection, sql: &str) {
+    match owner.batch(sql).await {
+        Ok(_) => panic!("not refused: {sql}"),
+        Err(error) => assert!(
+            matches!(error.sqlstate(), Some("42501" | "42939" | "0LP01" | "2BP01")),
+            "{sql}: {error}"
+        ),
+    }
+}
+
+async fn is_superuser(admin: &mut Connection, role: &str) -> bool {
+    let sql = "select rolsuper from pg_roles where rolname = $1";
+    admin.query(sql, &[pg::text(role)]).await.unwrap().one().unwrap().get(0).unwrap()
+}
+
+#[tokio::test]
+async fn roles_that_reach_files_and_programs_cannot_be_had() {
+    let (_server, config) = project().await;
+    let mut owner = Connection::connect(&config.with_user("postgres")).await.unwrap();
+    owner.batch("create role mine; grant mine to postgres; create table t (line text)").await.unwrap();
+    for reach in ["pg_execute_server_program", "pg_read_server_files", "pg_write_server_files"] {
+        refused(&mut owner, &format!("grant {reach} to postgres")).await;
+        refused(&mut owner, &format!("create role x in role {reach}")).await;
+        refused(&mut owner, &format!("alter group {reach} add user mine")).await;
+        refused(&mut owner, &format!("set role {reach}")).await;
+    }
+    for sql in [
+        "copy t from program 'id'",
+        "copy t from '/etc/passwd'",
+        "copy t to '/tmp/rowhouse-escalation'",
+        "alter role postgres superuser",
+        "create role x superuser",
+        "set role supabase_admin",
+        "set session authorization supabase_admin",
+        "grant supabase_admin to postgres",
+        "create extension adminpack",
+        "create extension file_fdw",
+        "alter system set archive_command = 'id'",
+    ] {
+        refused(&mut owner, sql).await;
+    }
+    for role in ["supabase_auth_admin", "supabase_storage_admin", "supabase_realtime_admin"] {
+        owner.batch(&format!("set role {role}")).await.unwrap();
+        refused(&mut owner, "create role x").await;
+        refused(&mut owner, "grant pg_execute_server_program to supabase_auth_admin").await;
+        owner.batch("reset role").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_runs_with_a_superusers_rights_is_out_of_reach() {
+    let (_server, config) = project().await;
+    let mut owner = Connection::connect(&config.with_user("postgres")).await.unwrap();
+    for sql in [
+        "drop function rowhouse.create_extension() cascade",
+        "create or replace function rowhouse.create_extension() returns event_trigger language plpgsql as 'begin end'",
+        "create function extensions.mine() returns int language sql as 'select 1'",
+        "create function rowhouse.mine() returns int language sql as 'select 1'",
+        "drop schema extensions cascade",
+        "alter schema rowhouse owner to postgres",
+        "drop event trigger rowhouse_create_extension",
+        "create event trigger mine on ddl_command_start execute function extensions.pgrst_ddl_watch()",
+    ] {
+        refused(&mut owner, sql).await;
+    }
+}
+
+#[tokio::test]
+async fn creating_an_extension_runs_nothing_of_the_owners() {
+    let (_server, config) = project().await;
+    let mut admin = Connection::connect(&config).await.unwrap();
+    let mut owner = Connection::connect(&config.with_user("postgres")).await.unwrap();
+    owner
+        .batch(
+            "create function pg_temp.evil(text) returns boolean language plpgsql as
+               $$ begin execute 'alter role postgres superuser'; return true; end $$;
+             create domain pg_temp.text as pg_catalog.text check (pg_temp.evil(value));
+             create domain pg_temp.bool as pg_catalog.bool",
+        )
+        .await
+        .unwrap();
+    owner.batch("create extension if not exists moddatetime").await.unwrap();
+    owner.batch("create schema tools").await.unwrap();
+    owner.batch("create extension if not exists autoinc with schema tools").await.unwrap();
+    let placed = "select extname || ' ' || extnamespace::regnamespace from pg_extension where extname in ('moddatetime', 'autoinc') order by 1";
+    let rows = admin.query(placed, &[]).await.unwrap();
+    let placed: Vec<_> = rows.iter().map(|row| row.text(0).unwrap().to_owned()).collect();
+    assert_eq!(placed, ["autoinc tools", "moddatetime extensions"]);
+    assert!(!is_superuser(&mut admin, "postgres").await);
+}
