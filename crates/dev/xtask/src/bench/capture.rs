@@ -64,6 +64,8 @@ fn entries(text: &str) -> Vec<String> {
 
 fn of_session(text: &str, table: &str) -> Vec<Statement> {
     let mut sessions: Vec<(String, Vec<Statement>)> = Vec::new();
+    // The parameters of a bind are logged too; only those right after an execution count.
+    let mut follows_execution = false;
     for entry in entries(text) {
         let Some((prefix, rest)) = entry.split_once("LOG:").or_else(|| entry.split_once("DETAIL:")) else {
             continue;
@@ -79,9 +81,15 @@ fn of_session(text: &str, table: &str) -> Vec<Statement> {
         };
         if let Some(sql) = executed(rest) {
             sessions[at].1.push(Statement { sql, parameters: Vec::new() });
-        } else if let (Some(parameters), Some(last)) = (parameters(rest), sessions[at].1.last_mut()) {
+            follows_execution = true;
+            continue;
+        }
+        if let (true, Some(parameters), Some(last)) =
+            (follows_execution, parameters(rest), sessions[at].1.last_mut())
+        {
             last.parameters = parameters;
         }
+        follows_execution = false;
     }
     let touched = sessions.into_iter().find(|(_, list)| list.iter().any(|s| s.sql.contains(table)));
     touched.map(|(_, list)| list).unwrap_or_default()
@@ -172,6 +180,8 @@ mod tests {
 2026-01-01 00:00:00 UTC [7] LOG:  duration: 0.010 ms  execute s1: select set_config($1, $2, true)
 2026-01-01 00:00:00 UTC [7] DETAIL:  parameters: $1 = 'role', $2 = 'it''s, $3 = x'
 2026-01-01 00:00:00 UTC [8] LOG:  duration: 0.010 ms  execute s1: select 1
+2026-01-01 00:00:00 UTC [7] LOG:  duration: 0.010 ms  bind s2: select * from items where id = $1
+2026-01-01 00:00:00 UTC [7] DETAIL:  parameters: $1 = 'of the bind'
 2026-01-01 00:00:00 UTC [7] LOG:  duration: 0.010 ms  execute s2: select *
 \tfrom items where id = $1
 2026-01-01 00:00:00 UTC [7] DETAIL:  Parameters: $1 = NULL
