@@ -2,7 +2,7 @@
 
 use crate::{Error, bootstrap};
 use catalog::Catalog;
-use instance::{InstanceName, Instances, Lease, Template, TemplateSpec, Tuning};
+use instance::{Installation, InstanceName, Instances, Lease, Template, TemplateSpec, Tuning};
 use model::ProjectRef;
 use pg::{Config, Connection, text};
 use sql::{quote_ident, quote_literal};
@@ -182,6 +182,9 @@ impl Servers {
 }
 
 impl Managed {
+    /// The database of a dedicated project on its server.
+    pub(crate) const DATABASE: &str = "postgres";
+
     async fn open(settings: instance::Settings) -> Result<Managed, Error> {
         let instances = Instances::open(settings).await?;
         let project_template = Arc::new(OnceCell::new());
@@ -206,7 +209,8 @@ impl Managed {
     /// Makes the server of a dedicated project. Repeatable.
     pub(crate) async fn create_project(&self, project: &ProjectRef) -> Result<(), Error> {
         let template = prepare_project(&self.instances, &self.project_template).await?;
-        self.instances.create(&InstanceName::from(project), template, &Tuning::default()).await?;
+        let tuning = project_tuning(self.instances.installation());
+        self.instances.create(&InstanceName::from(project), template, &tuning).await?;
         Ok(())
     }
 
@@ -216,11 +220,25 @@ impl Managed {
         Ok(())
     }
 
-    /// Has the server of a dedicated project running.
+    /// Has the server of a dedicated project running. Whoever is the first to use it again brings its database to
+    /// what this version of the program makes.
     pub(crate) async fn wake_project(&self, project: &ProjectRef) -> Result<Arc<Lease>, Error> {
         let name = InstanceName::from(project);
         let lease = Arc::new(self.instances.wake(&name).await?);
-        lock(&self.used).insert(name, Arc::downgrade(&lease));
+        if let Some(shared) = lock(&self.used).get(&name).and_then(Weak::upgrade) {
+            return Ok(shared);
+        }
+        let config = lease.endpoint().config(instance::SUPERUSER, Managed::DATABASE);
+        let mut session = Connection::connect(&config).await?;
+        if bootstrap::upgrade_dedicated(&mut session).await? {
+            tracing::info!(%project, "upgraded a project's database");
+        }
+        session.close().await;
+        let mut used = lock(&self.used);
+        if let Some(shared) = used.get(&name).and_then(Weak::upgrade) {
+            return Ok(shared);
+        }
+        used.insert(name, Arc::downgrade(&lease));
         Ok(lease)
     }
 }
@@ -259,13 +277,29 @@ async fn watch(instances: Instances, used: Arc<Used>) {
     }
 }
 
+/// The settings of a project's server. Statistics of statements need their library from the start; it is part of
+/// PostgreSQL's additional modules, which not every machine has.
+fn project_tuning(installation: &Installation) -> Tuning {
+    let root = installation.bin.parent().unwrap_or(&installation.bin);
+    let has_statistics = ["lib", "lib/postgresql", "lib64", "lib64/pgsql"]
+        .iter()
+        .flat_map(|dir| ["so", "dylib"].map(|end| root.join(dir).join(format!("pg_stat_statements.{end}"))))
+        .any(|path| path.is_file());
+    let tuning = Tuning::default();
+    if !has_statistics {
+        return tuning;
+    }
+    tuning.with("shared_preload_libraries", "pg_stat_statements").with("pg_stat_statements.max", "1000")
+}
+
 async fn prepare_project<'a>(
     instances: &Instances,
     cell: &'a OnceCell<Template>,
 ) -> Result<&'a Template, Error> {
     cell.get_or_try_init(|| async {
         let scripts = bootstrap::dedicated();
-        let scripts = scripts.iter().map(|s| instance::Script::new("postgres", s.sql.as_ref())).collect();
+        let scripts =
+            scripts.iter().map(|s| instance::Script::new(Managed::DATABASE, s.sql.as_ref())).collect();
         Ok(instances.prepare(&TemplateSpec::new("project", scripts)).await?)
     })
     .await

@@ -30,24 +30,33 @@ impl ShardPools {
 impl Platform {
     /// A superuser's connection to a shard: for the platform's own work, never for a request.
     pub(crate) async fn shard_admin(&self, shard: ShardId) -> Result<PooledConnection, Error> {
-        let known = self.inner.shards.pools.lock().await.get(&shard).cloned();
-        let pool = match known {
-            Some(pool) => pool,
-            None => {
-                let found = self.shard(shard).await?;
-                let options = PoolOptions {
-                    max: CONNECTIONS_MAX,
-                    acquire_timeout: Duration::from_secs(30),
-                    ..PoolOptions::default()
-                };
-                let pool = Pool::new(self.inner.servers.system(&found.database), options);
-                self.inner.shards.pools.lock().await.entry(shard).or_insert(pool).clone()
-            }
-        };
-        Ok(pool.get().await?)
+        Ok(self.shard_pool(shard).await?.get().await?)
     }
 
-    pub(crate) async fn shard(&self, shard: ShardId) -> Result<catalog::Shard, Error> {
+    /// The name of a shard's database.
+    pub(crate) async fn shard_database(&self, shard: ShardId) -> Result<String, Error> {
+        Ok(self.shard_pool(shard).await?.config().dbname.clone())
+    }
+
+    /// The pool of a shard. Before the first use, the shard is brought to what this version of the program makes.
+    async fn shard_pool(&self, shard: ShardId) -> Result<Pool, Error> {
+        if let Some(pool) = self.inner.shards.pools.lock().await.get(&shard) {
+            return Ok(pool.clone());
+        }
+        let found = self.shard(shard).await?;
+        let options = PoolOptions {
+            max: CONNECTIONS_MAX,
+            acquire_timeout: Duration::from_secs(30),
+            ..PoolOptions::default()
+        };
+        let pool = Pool::new(self.inner.servers.system(&found.database), options);
+        if bootstrap::upgrade_shard(&mut *pool.get().await?).await? {
+            tracing::info!(shard = shard.0, "upgraded a shard");
+        }
+        Ok(self.inner.shards.pools.lock().await.entry(shard).or_insert(pool).clone())
+    }
+
+    async fn shard(&self, shard: ShardId) -> Result<catalog::Shard, Error> {
         let mut c = self.inner.catalog.connection().await?;
         Ok(store::shard_get(&mut c, shard).await?)
     }

@@ -80,3 +80,48 @@ async fn schema_changes_are_announced() {
         assert_eq!((heard.channel.as_str(), heard.payload.as_str()), ("pgrst", "reload schema"));
     }
 }
+
+#[tokio::test]
+async fn a_database_of_an_earlier_version_is_upgraded_once_and_keeps_its_owners_changes() {
+    let server = Postgres::start(&[]).await;
+    let config = server.database().await.config;
+    let mut admin = Connection::connect(&config).await.unwrap();
+    bootstrap::run(&mut admin, &bootstrap::dedicated()).await.unwrap();
+    assert!(!bootstrap::upgrade_dedicated(&mut admin).await.unwrap());
+    let mut owner = Connection::connect(&config.with_user("postgres")).await.unwrap();
+    owner
+        .batch("alter default privileges in schema public revoke all on tables from anon; alter role anon set statement_timeout = '1s'")
+        .await
+        .unwrap();
+    admin
+        .batch("update rowhouse.bootstrap set version = 'old'; drop function storage.operation() cascade")
+        .await
+        .unwrap();
+    let upgrades: Vec<_> = (0..3)
+        .map(|_| {
+            let config = config.clone();
+            tokio::spawn(async move {
+                let mut session = Connection::connect(&config).await.unwrap();
+                bootstrap::upgrade_dedicated(&mut session).await.unwrap()
+            })
+        })
+        .collect();
+    let mut done = 0;
+    for upgrade in upgrades {
+        done += i32::from(upgrade.await.unwrap());
+    }
+    assert_eq!(done, 1);
+    let rows = admin
+        .query(
+            "select to_regprocedure('storage.operation()') is not null,
+            (select rolconfig::text from pg_roles where rolname = 'anon') like '%1s%'",
+            &[],
+        )
+        .await
+        .unwrap();
+    assert_eq!([rows.one().unwrap().text(0), rows.one().unwrap().text(1)], [Some("t"), Some("t")]);
+    owner.batch("create table public.later (id int)").await.unwrap();
+    let readable =
+        admin.query("select has_table_privilege('anon', 'public.later', 'select')", &[]).await.unwrap();
+    assert_eq!(readable.one().unwrap().text(0), Some("f"));
+}

@@ -45,6 +45,7 @@ async fn a_dedicated_project_is_created_survives_a_restart_and_goes_completely()
     let mut owner = Connection::connect(endpoint.postgres.as_ref().unwrap()).await.unwrap();
     owner.batch("create table public.t (id int); insert into public.t values (7)").await.unwrap();
     let keys = projects::keys(&platform, &project.reference).await.unwrap();
+    owner.query("select calls from extensions.pg_stat_statements", &[]).await.unwrap();
     let rows = owner
         .query(
             "select current_setting('app.settings.jwt_secret'), current_user, uuid_generate_v4() is not null",
