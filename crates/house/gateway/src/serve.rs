@@ -3,6 +3,7 @@
 use crate::Gateway;
 use crate::stream::Stalling;
 use axum::body::Body;
+use httpin::Lenient;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -74,7 +75,7 @@ fn connection(
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(limits.header_bytes_max.max(8192));
-    let io = TokioIo::new(Stalling::new(stream, limits.write_stall));
+    let io = TokioIo::new(Lenient::new(Stalling::new(stream, limits.write_stall)));
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let gateway = Arc::clone(&gateway);
         async move { Ok::<_, Infallible>(gateway.handle(request.map(Body::new), Some(peer)).await) }

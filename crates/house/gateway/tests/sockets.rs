@@ -37,6 +37,15 @@ async fn long_urls_within_the_limit_pass() {
 }
 
 #[tokio::test]
+async fn targets_that_clients_should_have_escaped_are_understood() {
+    let house = House::open(Plan::default()).await;
+    let key = format!("apikey: {}", legacy(0, "anon"));
+    let seen = house.send("GET", "/rest/v1/t?select=data->>name", &[&key]).await.json();
+    assert_eq!(seen["uri"], "/t?select=data-%3E%3Ename");
+    house.close().await;
+}
+
+#[tokio::test]
 async fn a_client_that_never_finishes_its_headers_is_cut_off() {
     let limits = Limits { header_timeout: Duration::from_millis(100), ..Limits::default() };
     let house = House::open(Plan { limits, ..Plan::default() }).await;

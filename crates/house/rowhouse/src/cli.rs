@@ -158,7 +158,7 @@ pub struct ServeArgs {
     /// The address under which clients reach this server [default: http:// and the address listened on]
     #[arg(long, value_name = "URL", env = "ROWHOUSE_PUBLIC_URL")]
     pub public_url: Option<String>,
-    /// Believe the X-Forwarded-For of the proxy in front
+    /// Believe the X-Forwarded-For of the proxy in front; without it all clients behind that proxy count as one
     #[arg(long)]
     pub trust_forwarded: bool,
     /// How many pooled projects a new shard takes

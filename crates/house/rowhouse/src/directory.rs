@@ -2,14 +2,15 @@
 
 use futures_util::future::BoxFuture;
 use model::{ProjectRef, Tenancy};
+use pg::Config;
 use pgwire::{Directory, Login, Refusal, RouteRequest, Target, Verifier, read_verifier};
 use platform::{Endpoint, Lookup, Platform};
 use std::path::Path;
 use std::sync::Arc;
 use token::random_bytes;
 
-/// Sessions of clients that a project may have; its server accepts 60, and the services need some.
-const SESSIONS_MAX: usize = 40;
+/// Sessions of clients that a project may have; its server accepts 60, and the services have up to 31.
+const SESSIONS_MAX: usize = 25;
 /// Keeps the salts of roles that do not exist the same between runs.
 const SALT_FILE: &str = "router-salt";
 
@@ -40,7 +41,8 @@ impl ProjectDirectory {
                 .with_hint("Change its tables through entities, or promote it to a dedicated project."));
         }
         let endpoint = self.platform.endpoint(&found.project).await.map_err(|error| failed(&error))?;
-        let backend = endpoint.admin.clone();
+        // The client's own search path, not the platform's.
+        let backend = Config { options: Vec::new(), ..endpoint.admin.clone() };
         Ok(Target {
             project: found.project.reference.as_str().into(),
             login: if endpoint.lease.is_some() { Login::SameRole } else { Login::Configured },

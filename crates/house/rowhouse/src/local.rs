@@ -63,6 +63,7 @@ impl LocalProject {
     /// When the platform fails, or a migration or seed does.
     pub async fn bring_up(&self, platform: &Platform) -> anyhow::Result<Report> {
         let mut report = Report::default();
+        report.warnings.extend(self.version_warning(platform));
         let project = self.ensure(platform, &mut report).await?;
         let settings = ProjectSettings::from_config(&self.config).to_map();
         self.merge(platform, &settings).await?;
@@ -114,6 +115,13 @@ impl LocalProject {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The file says which version the remote database has; what works here may not work there.
+    fn version_warning(&self, platform: &Platform) -> Option<String> {
+        let (wanted, used) = (self.config.db.major_version?, platform.instances()?.installation().major);
+        (wanted != used)
+            .then(|| format!("db.major_version is {wanted}, but the PostgreSQL of this machine is {used}"))
     }
 
     fn name(&self) -> String {

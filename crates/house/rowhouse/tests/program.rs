@@ -6,8 +6,8 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::sync::{OnceLock, mpsc};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_rowhouse");
 /// How long a start may take on a busy machine.
@@ -45,6 +45,53 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
+}
+
+/// Puts the templates of PostgreSQL's data directories into a new data directory. Making them takes a second or
+/// two, so that is done once for all tests that do not mind.
+fn warm(data: &Path) {
+    static TEMPLATES: OnceLock<PathBuf> = OnceLock::new();
+    if data.join("template").exists() {
+        return;
+    }
+    let templates = TEMPLATES.get_or_init(|| {
+        let built =
+            std::fs::metadata(BINARY).unwrap().modified().unwrap().duration_since(UNIX_EPOCH).unwrap();
+        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("template-{}", built.as_millis()));
+        if !kept.exists() {
+            let folder = Folder::new();
+            let data = folder.path().join("data");
+            run_json(&[
+                "projects",
+                "create",
+                "any",
+                "--tenancy",
+                "dedicated",
+                "--data",
+                data.to_str().unwrap(),
+            ]);
+            forget_templates();
+            copy(&data.join("template"), &kept);
+        }
+        kept
+    });
+    std::fs::create_dir_all(data).unwrap();
+    copy(templates, &data.join("template"));
+}
+
+/// Removes the templates of earlier builds.
+fn forget_templates() {
+    for entry in std::fs::read_dir(env!("CARGO_TARGET_TMPDIR")).unwrap().flatten() {
+        if entry.file_name().to_string_lossy().starts_with("template-") {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Owners and permissions included.
+fn copy(from: &Path, to: &Path) {
+    let done = Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap();
+    assert!(done.success());
 }
 
 /// A port that was free a moment ago.
@@ -92,18 +139,21 @@ pub struct Program {
 impl Program {
     /// `rowhouse start` on a folder, ready. The ports are given so that a second start can have the same.
     pub fn start(folder: &Folder, ports: Option<(u16, u16)>) -> Program {
+        warm(&folder.path().join(".rowhouse"));
         let workdir = folder.path().to_str().unwrap();
         Program::launch(&["start", "--workdir", workdir, "-o", "json"], ports)
     }
 
     /// `rowhouse serve` on a folder, ready.
     pub fn serve(folder: &Folder, ports: Option<(u16, u16)>) -> Program {
+        warm(&folder.path().join("data"));
         Program::launch(&["serve", "--data", folder.path().join("data").to_str().unwrap()], ports)
     }
 
     /// The same with more words on the command line.
     pub fn serve_with(folder: &Folder, more: &[&str]) -> Program {
         let data = folder.path().join("data");
+        warm(&data);
         Program::launch(&[&["serve", "--data", data.to_str().unwrap()], more].concat(), None)
     }
 

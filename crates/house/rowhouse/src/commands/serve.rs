@@ -91,6 +91,7 @@ async fn open(
             addresses: addresses.clone(),
             limits: ProjectLimits::default(),
             pools: PoolSizes::default(),
+            limits_clients: true,
             idle: idle(args),
         },
     };

@@ -101,6 +101,7 @@ impl Stack {
                 addresses: addresses.clone(),
                 limits: ProjectLimits::default(),
                 pools: PoolSizes::default(),
+                limits_clients: false,
                 idle: None,
             },
         };

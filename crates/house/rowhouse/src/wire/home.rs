@@ -105,7 +105,10 @@ impl Home {
         let mut rest_settings = settings.rest(&endpoint, secrets, &url);
         rest_settings.role_settings = role_settings(&database).await.map_err(unavailable)?;
         let rest_settings = Arc::new(rest_settings);
-        let auth_settings = settings.auth(&endpoint, secrets, &url);
+        let mut auth_settings = settings.auth(&endpoint, secrets, &url);
+        // The gateway sees to it that clients cannot make this header up.
+        auth_settings.rate_limits.header =
+            inner.settings.limits_clients.then(|| "x-forwarded-for".to_owned());
         let new_handle = if is_own { SchemaHandle::recycling } else { SchemaHandle::new };
         let handle = new_handle(database.rest.clone(), Arc::clone(&rest_settings));
         database.listener.register(&handle);

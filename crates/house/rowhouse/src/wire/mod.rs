@@ -36,6 +36,8 @@ pub struct WireSettings {
     pub addresses: Addresses,
     pub limits: ProjectLimits,
     pub pools: PoolSizes,
+    /// Whether auth counts the requests of each client address.
+    pub limits_clients: bool,
     /// After this long without a request a project's services are dropped; `None`: never.
     pub idle: Option<Duration>,
 }
