@@ -4,9 +4,6 @@
 //! Every script is repeatable and runs as the server's superuser in one transaction. The text of the `auth`
 //! schema belongs to the auth service; it is put between ours.
 
-#[path = "../../../../services/auth/src/schema/mod.rs"]
-mod auth_schema;
-
 use model::AppId;
 use pg::{Connection, param};
 use std::borrow::Cow;
@@ -120,7 +117,7 @@ fn dedicated_scripts() -> Vec<Script> {
         script("roles", include_str!("roles.sql")),
         script("database", include_str!("database.sql")),
         script("extensions", include_str!("extensions.sql")),
-        Script { name: "auth", sql: Cow::Owned(auth_schema::dedicated()) },
+        Script { name: "auth", sql: Cow::Owned(auth::schema::dedicated()) },
         script("auth_grants", include_str!("auth_grants.sql")),
         script("storage", include_str!("storage.sql")),
         script("realtime", include_str!("realtime.sql")),
@@ -133,7 +130,7 @@ fn shard_scripts() -> Vec<Script> {
     vec![
         script("shard_roles", include_str!("shard_roles.sql")),
         script("shard_database", include_str!("shard_database.sql")),
-        Script { name: "auth", sql: Cow::Owned(auth_schema::shard()) },
+        Script { name: "auth", sql: Cow::Owned(auth::schema::shard()) },
         script("shard_users", include_str!("shard_users.sql")),
     ]
 }
