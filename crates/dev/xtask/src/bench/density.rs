@@ -31,7 +31,10 @@ pub fn command(args: &Args) -> Result<()> {
     serve.arg("serve").arg("--data").arg(&data);
     serve.args(["--api-port", &port.to_string(), "--db-port", &db_port.to_string()]);
     let mut program = Background::start(&mut serve, &scratch.path().join("serve.log"))?;
-    program.wait_for_port(port)?;
+    program.wait_until("rowhouse serve answers", || {
+        let answer = Http::connect(port).and_then(|mut http| http.send("GET", "/health", &[], ""));
+        answer.is_ok_and(|answer| answer.status == 200)
+    })?;
     let model = scratch.path().join("entities.json");
     std::fs::write(&model, include_str!("../../fixtures/density.json"))?;
 
@@ -75,7 +78,9 @@ fn ask(port: u16, projects: &[Project], program: &Background) -> Result<()> {
     let mut http = Http::connect(port)?;
     let mut times: [Vec<Duration>; 2] = [Vec::new(), Vec::new()];
     let mut order = Shuffle(0x2545_f491_4f6c_dd1d);
-    let sample: Vec<&Project> = (0..SAMPLE).map(|_| &projects[order.below(projects.len())]).collect();
+    let mut left: Vec<&Project> = projects.iter().collect();
+    let size = SAMPLE.min(left.len());
+    let sample: Vec<&Project> = (0..size).map(|_| left.swap_remove(order.below(left.len()))).collect();
     for round in &mut times {
         for project in &sample {
             let path = format!("/p/{}/rest/v1/posts?select=*&limit=20", project.reference);
@@ -87,10 +92,7 @@ fn ask(port: u16, projects: &[Project], program: &Background) -> Result<()> {
     let [first, later] = &mut times;
     println!("first request of a random project: {}", spread(first));
     println!("later requests of random projects: {}", spread(later));
-    println!(
-        "memory of the program after {SAMPLE} random projects: {:.0} MB",
-        cpu::resident_mb(program.pid())
-    );
+    println!("memory of the program after {size} random projects: {:.0} MB", cpu::resident_mb(program.pid()));
     Ok(())
 }
 
