@@ -49,6 +49,11 @@ async fn roles_that_reach_files_and_programs_cannot_be_had() {
         "grant supabase_admin to postgres",
         "create extension adminpack",
         "create extension file_fdw",
+        "select pg_create_logical_replication_slot('z', 'test_decoding')",
+        "grant supabase_replication_admin to postgres; set role supabase_replication_admin; \
+         select pg_create_logical_replication_slot('z', 'test_decoding')",
+        "create role x replication",
+        "create subscription s connection 'host=127.0.0.1' publication p",
         "alter system set archive_command = 'id'",
     ] {
         refused(&mut owner, sql).await;

@@ -46,11 +46,15 @@ pub struct Config {
     /// How many prepared statements a connection keeps; 0 sends every statement unnamed, as transaction
     /// poolers require.
     pub statement_cache: usize,
+    /// The most bytes that one exchange may answer with; more is an error, and the connection is given up.
+    pub answer_bytes_max: usize,
 }
 
 impl Config {
     /// The number of statements that a connection keeps unless told otherwise.
     pub const STATEMENT_CACHE: usize = 256;
+    /// The bytes that an exchange may answer with unless told otherwise.
+    pub const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
 
     /// A session on the Unix socket in `dir`.
     pub fn unix(dir: impl Into<PathBuf>, port: u16, user: &str, dbname: &str) -> Self {
@@ -70,6 +74,7 @@ impl Config {
             tls: Tls::Prefer,
             connect_timeout: Duration::from_secs(10),
             statement_cache: Config::STATEMENT_CACHE,
+            answer_bytes_max: Config::ANSWER_BYTES_MAX,
         }
     }
 

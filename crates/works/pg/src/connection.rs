@@ -12,7 +12,7 @@ use crate::transaction::Transaction;
 use bytes::{Buf, BytesMut};
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::IsNull;
-use postgres_protocol::message::backend::{DataRowBody, Message, RowDescriptionBody};
+use postgres_protocol::message::backend::{DataRowBody, Header, Message, RowDescriptionBody};
 use postgres_protocol::message::frontend::{self, BindError};
 use sql::Param;
 use std::collections::{HashMap, VecDeque};
@@ -266,7 +266,7 @@ impl Connection {
     }
 
     fn plan(&mut self, step: &Step) -> Plan {
-        if !step.cached || !self.statements.keeps_any() {
+        if !step.cached || !self.statements.keeps(&step.sql) {
             return Plan::Unnamed;
         }
         match self.statements.get(&step.sql) {
@@ -280,27 +280,27 @@ impl Connection {
         for ((step, plan), columns) in steps.iter().zip(plans).zip(described) {
             let (Plan::Named(name), Some(columns)) = (plan, columns) else { continue };
             let superfluous = if self.statements.get(&step.sql).is_some() {
-                Some(Arc::clone(name))
+                vec![Arc::clone(name)]
             } else {
                 let statement = Statement { name: Arc::clone(name), columns: Arc::clone(columns) };
                 self.statements.put(Arc::clone(&step.sql), statement)
             };
-            self.close_later(superfluous);
+            self.close_later(&superfluous);
         }
     }
 
     fn forget(&mut self, steps: &[Step]) {
         for step in steps {
             let name = self.statements.remove(&step.sql);
-            self.close_later(name);
+            self.close_later(name.as_slice());
         }
     }
 
-    /// Puts a Close message before the next exchange; its answer is skipped there.
-    fn close_later(&mut self, name: Option<Arc<str>>) {
-        if let Some(name) = name {
+    /// Puts Close messages before the next exchange; their answers are skipped there.
+    fn close_later(&mut self, names: &[Arc<str>]) {
+        for name in names {
             // Writing to memory fails only for names with a NUL; ours have none.
-            let _ = frontend::close(b'S', &name, &mut self.write);
+            let _ = frontend::close(b'S', name, &mut self.write);
         }
     }
 
@@ -352,7 +352,9 @@ impl Connection {
         let mut results: Vec<Rows> = Vec::new();
         let mut current = Rows::default();
         let mut failure: Option<Error> = None;
+        let mut left = self.config.answer_bytes_max;
         loop {
+            self.admit(&mut left)?;
             let Some(message) = Message::parse(&mut self.read)? else {
                 // A server that stops says why before it hangs up.
                 self.fill().await.map_err(|lost| failure.take().unwrap_or(lost))?;
@@ -393,6 +395,20 @@ impl Connection {
                 other => self.note(other)?,
             }
         }
+    }
+
+    /// Takes the next message's length, once its header is there, off what may still come. A larger answer would
+    /// fill our memory, so the exchange is given up in the middle.
+    fn admit(&mut self, left: &mut usize) -> Result<(), Error> {
+        let Some(header) = Header::parse(&self.read)? else { return Ok(()) };
+        let length = usize::try_from(header.len()).unwrap_or(usize::MAX);
+        let whole = self.read.len() > length;
+        match left.checked_sub(length) {
+            // A message that is not all there yet comes by here again.
+            Some(rest) => *left = if whole { rest } else { *left },
+            None => return Err(Error::AnswerTooLarge { bytes_max: self.config.answer_bytes_max }),
+        }
+        Ok(())
     }
 
     /// Takes in a message that may come at any time, or that carries no information.

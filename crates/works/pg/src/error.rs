@@ -24,6 +24,9 @@ pub enum Error {
     /// The server reports an error.
     #[error("{0}")]
     Db(Box<DbError>),
+    /// The server answers with more than the configuration allows.
+    #[error("PostgreSQL's answer is larger than {bytes_max} bytes")]
+    AnswerTooLarge { bytes_max: usize },
     /// The server sent something that the protocol does not allow.
     #[error("PostgreSQL protocol: {0}")]
     Protocol(String),

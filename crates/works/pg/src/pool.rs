@@ -254,7 +254,8 @@ pub struct PooledConnection {
     connection: Option<Connection>,
     born: Instant,
     generation: u64,
-    _permit: OwnedSemaphorePermit,
+    /// `None` only while being dropped.
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl PooledConnection {
@@ -270,7 +271,7 @@ impl PooledConnection {
             connection: Some(connection),
             born,
             generation,
-            _permit: permit,
+            permit: Some(permit),
         }
     }
 }
@@ -297,10 +298,12 @@ impl Drop for PooledConnection {
                 && let Ok(runtime) = tokio::runtime::Handle::try_current()
             {
                 // Its statement may still run, with nobody left to read the answer.
-                let token = connection.cancel_token();
+                // Until it is told to stop, it counts: the server has not more of us than we may open.
+                let (token, permit) = (connection.cancel_token(), self.permit.take());
                 runtime.spawn(async move {
                     let _ = token.cancel().await;
                     drop(connection);
+                    drop(permit);
                 });
             }
             return;

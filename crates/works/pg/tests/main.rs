@@ -223,3 +223,16 @@ async fn wrong_addresses_and_users_are_clear_errors() {
     let nowhere = Config::unix("/nonexistent", 1, "x", "x");
     assert!(matches!(Connection::connect(&nowhere).await, Err(Error::Connect(_))));
 }
+
+#[tokio::test]
+async fn an_answer_that_would_fill_our_memory_is_given_up() {
+    let database = Postgres::shared().await.database().await;
+    let config = Config { answer_bytes_max: 1 << 20, ..database.config.clone() };
+    let pool = Pool::new(config, PoolOptions { max: 1, ..PoolOptions::default() });
+    for sql in ["select repeat('x', 2000000)", "select repeat('x', 1000) from generate_series(1, 2000)"] {
+        let error = pool.query(sql, &[]).await.unwrap_err();
+        assert!(matches!(error, Error::AnswerTooLarge { .. }), "{error}");
+        let rows = pool.query("select repeat('x', 1000) from generate_series(1, 900)", &[]).await.unwrap();
+        assert_eq!(rows.len(), 900);
+    }
+}

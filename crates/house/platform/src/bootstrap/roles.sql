@@ -21,7 +21,7 @@ begin
     select *
     from (values
       ('supabase_admin', 'superuser createdb createrole replication bypassrls login'),
-      ('postgres', 'nosuperuser createdb createrole replication bypassrls login'),
+      ('postgres', 'nosuperuser createdb createrole noreplication bypassrls login'),
       ('anon', 'nologin noinherit'),
       ('authenticated', 'nologin noinherit'),
       ('service_role', 'nologin noinherit bypassrls'),
@@ -29,9 +29,9 @@ begin
       ('supabase_auth_admin', 'login noinherit'),
       ('supabase_storage_admin', 'login noinherit'),
       ('supabase_realtime_admin', 'nologin noinherit'),
-      ('supabase_replication_admin', 'login replication'),
+      ('supabase_replication_admin', 'login noreplication'),
       ('supabase_read_only_user', 'login bypassrls'),
-      ('dashboard_user', 'nologin createdb replication')
+      ('dashboard_user', 'nologin createdb noreplication')
     ) as roles(name, attributes)
   loop
     if not exists (select from pg_catalog.pg_roles where rolname = wanted.name) then
@@ -55,13 +55,6 @@ grant anon, authenticated, service_role, authenticator to postgres with admin op
 grant supabase_auth_admin, supabase_storage_admin, supabase_realtime_admin to postgres;
 grant pg_monitor, pg_read_all_data, pg_signal_backend to postgres with admin option;
 grant pg_monitor, pg_read_all_data to supabase_read_only_user;
-do $$
-begin
-  if current_setting('server_version_num')::integer >= 160000 then
-    execute 'grant pg_create_subscription to postgres with admin option';
-  end if;
-end
-$$;
 
 alter role anon set statement_timeout = '3s';
 alter role authenticated set statement_timeout = '8s';
