@@ -99,7 +99,7 @@ pub struct Settings {
     pub table_prefix: Option<String>,
     /// Fixed settings of the project, set transaction-locally in every request (pooled: `rowhouse.app_id`).
     pub extra_settings: Vec<(String, String)>,
-    /// Relations whose names start so are not exposed (pooled: `rowhouse_`).
+    /// Relations and functions whose names start so are not exposed (pooled: `rowhouse_`).
     pub hidden_relation_prefix: Option<String>,
     /// Request bodies above this many bytes are refused.
     pub body_bytes_max: usize,
@@ -230,6 +230,11 @@ impl Settings {
     /// The exposed physical schema that a client means by a name.
     pub fn physical_schema(&self, shown: &str) -> Option<&str> {
         self.db_schemas.iter().map(String::as_str).find(|schema| self.shown_schema(schema) == shown)
+    }
+
+    /// Other projects share the database, so names of its objects must not be looked up.
+    pub fn hides_catalog(&self) -> bool {
+        self.table_prefix.is_some()
     }
 
     /// A relation's name without the project's table prefix.

@@ -1,23 +1,23 @@
 //! `definitions`: the shape of each relation's rows.
 
+use super::Local;
 use super::types::{default_of, describe};
 use crate::schema::{Column, Relation, Relationship, RelationshipKind, SchemaCache};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
 /// A definition for each relation.
-pub(super) fn definitions(cache: &SchemaCache, relations: &[&Relation]) -> Value {
-    Value::Object(
-        relations.iter().map(|item| (item.name.name.to_string(), definition(cache, item))).collect(),
-    )
+pub(super) fn definitions(cache: &SchemaCache, relations: &[&Relation], local: &Local) -> Value {
+    let all = relations.iter().map(|item| (item.name.name.to_string(), definition(cache, item, local)));
+    Value::Object(all.collect())
 }
 
-fn definition(cache: &SchemaCache, relation: &Relation) -> Value {
+fn definition(cache: &SchemaCache, relation: &Relation, local: &Local) -> Value {
     let relationships = cache.relationships(&relation.name.schema, &relation.name.name);
     let properties: Map<String, Value> = relation
         .columns
         .iter()
-        .map(|column| (column.name.to_string(), property(relation, relationships, column)))
+        .map(|column| (column.name.to_string(), property(relation, relationships, column, local)))
         .collect();
     let required: Vec<&str> =
         relation.columns.iter().filter(|column| !column.nullable).map(|column| &*column.name).collect();
@@ -31,7 +31,12 @@ fn definition(cache: &SchemaCache, relation: &Relation) -> Value {
     definition
 }
 
-fn property(relation: &Relation, relationships: &[Arc<Relationship>], column: &Column) -> Value {
+fn property(
+    relation: &Relation,
+    relationships: &[Arc<Relationship>],
+    column: &Column,
+    local: &Local,
+) -> Value {
     let mut property = Map::new();
     if let Some(default) = column.default.as_deref().and_then(|text| default_of(&column.base_type, text)) {
         property.insert("default".into(), default);
@@ -45,7 +50,7 @@ fn property(relation: &Relation, relationships: &[Arc<Relationship>], column: &C
     if let Some(length) = column.max_length {
         property.insert("maxLength".into(), json!(length));
     }
-    describe(&mut property, &column.base_type);
+    describe(&mut property, &local.column_type(&column.base_type));
     Value::Object(property)
 }
 

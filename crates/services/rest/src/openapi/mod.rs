@@ -9,6 +9,7 @@ use crate::config::Settings;
 use crate::schema::{Function, Relation, SchemaCache};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -49,6 +50,7 @@ pub fn document(cache: &SchemaCache, settings: &Settings, schema: &str, visible:
     let relations = relations(cache, schema, visible);
     let functions = functions(cache, schema, visible);
     let place = Place::of(settings);
+    let local = Local::of(settings, schema, visible.is_some());
     let comment = cache.schema(schema).and_then(|part| part.comment.as_deref());
     let (title, description) = summary(comment);
     let media: Vec<&str> = MEDIA_TYPES.into_iter().chain(["text/csv"]).collect();
@@ -64,8 +66,8 @@ pub fn document(cache: &SchemaCache, settings: &Settings, schema: &str, visible:
         "schemes": [place.scheme],
         "consumes": media,
         "produces": media,
-        "paths": paths::paths(&relations, &functions, &Local::of(settings, schema, visible.is_some())),
-        "definitions": definitions::definitions(cache, &relations),
+        "paths": paths::paths(&relations, &functions, &local),
+        "definitions": definitions::definitions(cache, &relations, &local),
         "parameters": parameters::parameters(&relations),
         "externalDocs": {
             "description": "PostgREST Documentation",
@@ -113,19 +115,43 @@ fn summary(comment: Option<&str>) -> (Option<&str>, Option<&str>) {
     }
 }
 
-/// Schemas whose name goes without saying. The reference writes the arguments' types as the request's search
-/// path shortens them when it follows privileges, and in full otherwise.
-struct Local(Vec<String>);
+/// How names of types are shown.
+struct Local {
+    /// What goes without saying: the reference writes the arguments' types as the request's search path
+    /// shortens them when it follows privileges, and in full otherwise.
+    dropped: Vec<String>,
+    /// A schema that clients know by another name: its own prefix and the one to show.
+    replaced: Option<(String, String)>,
+}
 
 impl Local {
     fn of(settings: &Settings, schema: &str, shortened: bool) -> Self {
         let schemas = settings.db_extra_search_path.iter().map(String::as_str).chain([schema]);
         let prefixes = schemas.flat_map(|name| [format!("{name}."), format!("{}.", sql::quote_ident(name))]);
-        Local(if shortened { prefixes.collect() } else { Vec::new() })
+        let shown = settings.shown_schema(schema);
+        Local {
+            dropped: if shortened { prefixes.collect() } else { Vec::new() },
+            replaced: (shown != schema).then(|| (format!("{schema}."), format!("{shown}."))),
+        }
     }
 
-    fn type_name<'a>(&self, name: &'a str) -> &'a str {
-        self.0.iter().find_map(|prefix| name.strip_prefix(prefix.as_str())).unwrap_or(name)
+    /// The type of a column.
+    fn column_type<'a>(&self, name: &'a str) -> Cow<'a, str> {
+        match &self.replaced {
+            Some((own, shown)) => match name.strip_prefix(own.as_str()) {
+                Some(rest) => Cow::Owned(format!("{shown}{rest}")),
+                None => Cow::Borrowed(name),
+            },
+            None => Cow::Borrowed(name),
+        }
+    }
+
+    /// The type of an argument.
+    fn argument_type<'a>(&self, name: &'a str) -> Cow<'a, str> {
+        match self.dropped.iter().find_map(|prefix| name.strip_prefix(prefix.as_str())) {
+            Some(rest) => Cow::Borrowed(rest),
+            None => self.column_type(name),
+        }
     }
 }
 

@@ -103,7 +103,7 @@ fn of_function(function: &Function, local: &Local) -> Value {
 }
 
 fn query_parameter(argument: &Argument, local: &Local) -> Value {
-    let type_name = local.type_name(&argument.type_name);
+    let type_name = &*local.argument_type(&argument.type_name);
     let mut parameter = json!({ "name": argument.name, "required": argument.required, "in": "query" });
     if argument.variadic {
         let element = element_of(type_name);
@@ -126,7 +126,7 @@ fn body_parameter(function: &Function, local: &Local) -> Value {
         .iter()
         .map(|argument| {
             let mut property = Map::new();
-            describe(&mut property, local.type_name(&argument.type_name));
+            describe(&mut property, &local.argument_type(&argument.type_name));
             (argument.name.to_string(), Value::Object(property))
         })
         .collect();

@@ -31,6 +31,19 @@ fn the_place_is_the_proxys_if_there_is_one() {
 }
 
 #[test]
+fn a_pooled_projects_schema_is_shown_by_its_other_name() {
+    let aliases = vec![("app_57".to_owned(), "public".to_owned())];
+    let settings = Settings { aliases, db_extra_search_path: Vec::new(), ..Settings::default() };
+    let shown = |shortened: bool, name: &str| {
+        let local = Local::of(&settings, "app_57", shortened);
+        format!("{} {}", local.column_type(name), local.argument_type(name))
+    };
+    assert_eq!(shown(true, "app_57.mood"), "public.mood mood");
+    assert_eq!(shown(false, "app_57.mood"), "public.mood public.mood");
+    assert_eq!(shown(true, "other.mood"), "other.mood other.mood");
+}
+
+#[test]
 fn an_empty_schema_is_described() {
     let document =
         document(&SchemaCache::default(), &Settings::default(), "public", Some(&Visible::default()));

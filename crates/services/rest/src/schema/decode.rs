@@ -17,10 +17,16 @@ use std::sync::Arc;
 pub(super) struct Wanted {
     /// The exposed schemas.
     pub schemas: Vec<String>,
-    /// Relations whose names start so are left out.
+    /// Relations and functions whose names start so are left out.
     pub hidden_prefix: Option<String>,
     /// Names of function settings that are kept.
     pub hoisted: Vec<String>,
+}
+
+impl Wanted {
+    fn hides(&self, name: &str) -> bool {
+        self.hidden_prefix.as_ref().is_some_and(|prefix| name.starts_with(&**prefix))
+    }
 }
 
 /// Texts that occur again and again (types, schemas, column names) are kept once.
@@ -53,9 +59,7 @@ pub(super) fn cache(catalog: &Catalog, wanted: &Wanted) -> Result<SchemaCache, L
         );
     }
     let mut keyed = keyed_relations(&catalog.keys, &mut names)?;
-    if let Some(prefix) = &wanted.hidden_prefix {
-        keyed.retain(|item| !item.name.name.starts_with(&**prefix));
-    }
+    keyed.retain(|item| !wanted.hides(&item.name.name));
     let loaded = relations(&catalog.relations, wanted, &mut names)?;
     let is_exposed = |name: &Name| wanted.schemas.iter().any(|schema| **schema == *name.schema);
     let exposed: HashSet<u32> =
@@ -136,7 +140,7 @@ fn relations(rows_: &Rows, wanted: &Wanted, names: &mut Interner) -> Result<Vec<
     let mut loaded = Vec::with_capacity(rows_.len());
     for row in rows_.iter() {
         let (schema, name, kind, comment, can, id, columns): RelationRow = document(row)?;
-        if wanted.hidden_prefix.as_ref().is_some_and(|prefix| name.starts_with(&**prefix)) {
+        if wanted.hides(&name) {
             continue;
         }
         let relation = Relation {
@@ -301,7 +305,7 @@ fn functions(rows: &Rows, wanted: &Wanted, names: &mut Interner) -> Result<Vec<F
             [(_, type_name, ..)] if unnamed == 1 => UNNAMED_TYPES.contains(&type_name.as_str()),
             _ => unnamed == 0,
         };
-        if !callable {
+        if !callable || wanted.hides(&name) {
             continue;
         }
         let result = names.name(&of_schema, &of_name);
