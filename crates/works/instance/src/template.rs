@@ -26,14 +26,8 @@ const INITDB_TIMEOUT: Duration = Duration::from_secs(120);
 const SCRIPT_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// For the time of bootstrapping; the result is made durable as a whole afterwards.
-const QUICK: &[(&str, &str)] = &[
-    ("fsync", "off"),
-    ("full_page_writes", "off"),
-    ("synchronous_commit", "off"),
-    ("autovacuum", "off"),
-    ("wal_level", "minimal"),
-    ("max_wal_senders", "0"),
-];
+const QUICK: &[(&str, &str)] =
+    &[("fsync", "off"), ("full_page_writes", "off"), ("synchronous_commit", "off"), ("autovacuum", "off")];
 
 /// SQL for one database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +87,27 @@ pub struct Template {
     pub was_made: bool,
 }
 
+/// The result of initdb: where it is, and where it shall be.
+struct Bare {
+    at: PathBuf,
+    name: PathBuf,
+}
+
+impl Bare {
+    /// Gives it its name, to be found by later runs. That happens when the first template has been made durable:
+    /// where one call does so for the whole file system, waiting for the disk once is enough.
+    fn publish(&self) -> std::io::Result<()> {
+        if self.at == self.name {
+            return Ok(());
+        }
+        if cfg!(target_os = "linux") {
+            std::fs::rename(&self.at, &self.name)
+        } else {
+            tree::publish(&self.at, &self.name)
+        }
+    }
+}
+
 /// What making templates needs.
 pub(crate) struct Workshop<'a> {
     pub(crate) settings: &'a Settings,
@@ -111,7 +126,7 @@ impl Workshop<'_> {
         }
         let bare = self.bare().await?;
         let made = unfinished(&dir);
-        self.copy_bare(&bare, &made, &spec.tuning).await?;
+        self.copy_bare(&bare.at, &made, &spec.tuning).await?;
         if let Err(error) = self.bootstrap(spec, &made).await {
             let leftover = made.clone();
             let cleared =
@@ -125,6 +140,7 @@ impl Workshop<'_> {
         blocking(move || {
             let what = || final_dir.display().to_string();
             tree::publish(&made, &final_dir).map_err(Error::io(what()))?;
+            bare.publish().map_err(Error::io(what()))?;
             remove_older(&templates, &prefix, &final_dir);
             Ok(())
         })
@@ -133,22 +149,18 @@ impl Workshop<'_> {
     }
 
     /// The result of initdb, made once.
-    async fn bare(&self) -> Result<PathBuf, Error> {
-        let dir = self.layout.templates().join(format!("{}-bare-{FORMAT}", self.installation.major));
-        if tokio::fs::try_exists(&dir).await.unwrap_or(false) {
-            return Ok(dir);
+    async fn bare(&self) -> Result<Bare, Error> {
+        let name = self.layout.templates().join(format!("{}-bare-{FORMAT}", self.installation.major));
+        if tokio::fs::try_exists(&name).await.unwrap_or(false) {
+            return Ok(Bare { at: name.clone(), name });
         }
-        let made = unfinished(&dir);
-        match self.initdb(&made, "C.UTF-8").await {
+        let bare = Bare { at: unfinished(&name), name };
+        match self.initdb(&bare.at, "C.UTF-8").await {
             // Older systems have no such locale; C with UTF-8 sorts the same way.
-            Err(Error::Initdb(text)) if text.contains("locale") => self.initdb(&made, "C").await?,
+            Err(Error::Initdb(text)) if text.contains("locale") => self.initdb(&bare.at, "C").await?,
             other => other?,
         }
-        let to = dir.clone();
-        // Not made durable: its copies are, and it is made again when it is missing. A power cut could leave
-        // files empty under the final name, so it is synced like the others.
-        blocking(move || tree::publish(&made, &to).map_err(Error::io(to.display().to_string()))).await?;
-        Ok(dir)
+        Ok(bare)
     }
 
     async fn initdb(&self, dir: &Path, locale: &str) -> Result<(), Error> {
@@ -216,7 +228,12 @@ impl Workshop<'_> {
         let mut result = Ok(());
         for script in &spec.scripts {
             let config = server.endpoint.config(crate::SUPERUSER, &script.database);
-            let run = async { pg::Connection::connect(&config).await?.batch(&script.sql).await.map(|_| ()) };
+            let run = async {
+                let mut connection = pg::Connection::connect(&config).await?;
+                connection.batch(&script.sql).await?;
+                connection.close().await;
+                Ok(())
+            };
             let outcome = timeout(SCRIPT_TIMEOUT, run).await.unwrap_or(Err(pg::Error::Timeout));
             if let Err(source) = outcome {
                 result =
