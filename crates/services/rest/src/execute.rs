@@ -178,11 +178,38 @@ pub async fn run_read(
 
 /// Runs a pipeline and leaves no failed transaction behind.
 async fn run_once(connection: &mut Connection, pipeline: &Pipeline) -> Result<Vec<Rows>, Error> {
-    let result = connection.run(pipeline).await;
+    let mut watched = Watched { connection, answered: false };
+    let result = watched.connection.run(pipeline).await;
+    watched.answered = true;
+    drop(watched);
     if result.is_err() && connection.in_transaction() && !connection.is_broken() {
         connection.query("rollback", &[]).await?;
     }
     result
+}
+
+/// A connection that waits for an answer. Dropped before it came — the client is gone, or its time is up — the
+/// server is told to stop working on it.
+struct Watched<'a> {
+    connection: &'a mut Connection,
+    answered: bool,
+}
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        if self.answered {
+            return;
+        }
+        let token = self.connection.cancel_token();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            // Nobody waits for it: it ends by itself, and nothing depends on whether it succeeds.
+            runtime.spawn(async move {
+                if let Err(error) = token.cancel().await {
+                    tracing::debug!("a statement could not be cancelled: {error}");
+                }
+            });
+        }
+    }
 }
 
 /// A prepared statement whose tables have changed; the connection has forgotten it by now.

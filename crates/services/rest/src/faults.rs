@@ -207,6 +207,11 @@ pub fn unknown_column(relation: &str, column: &str) -> Fault {
     Fault::new(BAD_REQUEST, "PGRST204", message)
 }
 
+/// A type that does not exist as far as the client may know; PostgreSQL says the same of others.
+pub fn unknown_type(name: &str) -> Fault {
+    Fault::new(BAD_REQUEST, "42704", format!("type \"{name}\" does not exist"))
+}
+
 /// A relation that the schema lacks.
 pub fn unknown_relation(schema: &str, name: &str, perhaps: Option<&str>) -> Fault {
     let message = format!("Could not find the table '{schema}.{name}' in the schema cache");
@@ -215,6 +220,13 @@ pub fn unknown_relation(schema: &str, name: &str, perhaps: Option<&str>) -> Faul
         Some(perhaps) => fault.with_hint(format!("Perhaps you meant the table '{schema}.{perhaps}'")),
         None => fault,
     }
+}
+
+/// More rows than a reply may have bytes for.
+pub fn answer_too_large(details: &str) -> Fault {
+    Fault::new(StatusCode::INTERNAL_SERVER_ERROR, "PGRSTX00", "The result is too large")
+        .with_details(details)
+        .with_hint("Ask for fewer rows or columns, with limit and select.")
 }
 
 /// Something that must not happen.

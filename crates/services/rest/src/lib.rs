@@ -19,4 +19,5 @@ mod service;
 pub mod standalone;
 mod statement;
 
+pub use jwt::TokenCacheStatus;
 pub use service::Rest;

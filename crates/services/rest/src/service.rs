@@ -4,7 +4,7 @@ use crate::config::{OpenApiMode, Settings};
 use crate::cors;
 use crate::execute::{self, Context};
 use crate::faults;
-use crate::jwt::Verifier;
+use crate::jwt::{TokenCacheStatus, Verifier};
 use crate::openapi::{self, VISIBLE_SQL, Visible};
 use crate::plan::{Plan, Planner};
 use crate::request::{self, Incoming};
@@ -51,6 +51,11 @@ impl Rest {
     /// The settings in force.
     pub fn settings(&self) -> &Arc<Settings> {
         &self.settings
+    }
+
+    /// What the cache of verified tokens was good for.
+    pub fn token_cache_status(&self) -> TokenCacheStatus {
+        self.verifier.cache_status()
     }
 
     /// The way to the schema cache.

@@ -17,6 +17,7 @@ use model::Caller;
 use path::RolePath;
 use serde_json::Value;
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -30,6 +31,20 @@ pub struct Verifier {
     role_path: RolePath,
     anonymous: Option<Caller>,
     cache: Option<Mutex<LruCache<Box<str>, Arc<Verified>>>>,
+    lookups: AtomicU64,
+    hits: AtomicU64,
+    evictions: AtomicU64,
+}
+
+/// What the cache of verified tokens was good for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TokenCacheStatus {
+    /// Tokens that were looked up.
+    pub lookups: u64,
+    /// Tokens that were found.
+    pub hits: u64,
+    /// Tokens that made room for others.
+    pub evictions: u64,
 }
 
 /// A token whose signature is right.
@@ -54,6 +69,18 @@ impl Verifier {
             role_path: RolePath::parse(&settings.jwt_role_claim_key),
             anonymous: settings.db_anon_role.as_deref().map(Caller::of_role),
             cache: entries.map(|entries| Mutex::new(LruCache::new(entries))),
+            lookups: AtomicU64::new(0),
+            hits: AtomicU64::new(0),
+            evictions: AtomicU64::new(0),
+        }
+    }
+
+    /// What the cache was good for so far.
+    pub fn cache_status(&self) -> TokenCacheStatus {
+        TokenCacheStatus {
+            lookups: self.lookups.load(Ordering::Relaxed),
+            hits: self.hits.load(Ordering::Relaxed),
+            evictions: self.evictions.load(Ordering::Relaxed),
         }
     }
 
@@ -73,13 +100,17 @@ impl Verifier {
         let keys = self.keys.as_ref().ok_or_else(secret_missing)?;
         let text = std::str::from_utf8(token)
             .map_err(|_| undecodable("JWT cryptographic operation failed", None))?;
+        self.lookups.fetch_add(1, Ordering::Relaxed);
         if let Some(known) = self.cache.as_ref().and_then(|cache| lock(cache).get(text).cloned()) {
+            self.hits.fetch_add(1, Ordering::Relaxed);
             return Ok(known);
         }
         let object = keys.verify(text)?;
         let verified = Arc::new(Verified { caller: self.caller_of(&object), claims: Claims::of(&object) });
         if let Some(cache) = self.cache.as_ref().filter(|_| text.len() <= CACHED_BYTES_MAX) {
-            lock(cache).put(text.into(), Arc::clone(&verified));
+            if lock(cache).push(text.into(), Arc::clone(&verified)).is_some_and(|(old, _)| *old != *text) {
+                self.evictions.fetch_add(1, Ordering::Relaxed);
+            }
         }
         Ok(verified)
     }

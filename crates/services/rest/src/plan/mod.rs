@@ -133,6 +133,9 @@ impl<'a> Planner<'a> {
             _ => self.settings.db_max_rows,
         };
         shape::shape(&mut root, self.settings.db_aggregates_enabled, rows_max)?;
+        if self.settings.hides_catalog() {
+            resolve::refuse_catalog_casts(&root)?;
+        }
         Ok(root)
     }
 

@@ -1,12 +1,26 @@
 //! Columns: what the schema cache knows about the names that a request uses.
 
 use super::level::{Column, Level, Order, Reference, Tree};
+use crate::faults;
 use crate::request::{Aggregate, Field, Filter, Logic, Operand, Operation, SelectColumn};
 use crate::schema::{self, Name, Relation, SchemaCache};
+use fault::Fault;
 
 /// Resolves the columns, conditions and orders of a level and those below.
 pub fn resolve(level: &mut Level, cache: &SchemaCache) {
     resolve_within(level, cache, false);
+}
+
+/// Refuses casts that turn numbers or texts into names of the database's objects (`regclass` and its kin): in a
+/// shared database they would tell which tables other projects have.
+pub fn refuse_catalog_casts(level: &Level) -> Result<(), Fault> {
+    let casts = level.columns.iter().flat_map(|column| [&column.cast, &column.aggregate_cast]).flatten();
+    for cast in casts {
+        if cast.trim().to_lowercase().starts_with("reg") {
+            return Err(faults::unknown_type(cast));
+        }
+    }
+    level.embeds.iter().try_for_each(refuse_catalog_casts)
 }
 
 fn resolve_within(level: &mut Level, cache: &SchemaCache, aggregated: bool) {

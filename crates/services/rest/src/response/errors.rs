@@ -84,6 +84,7 @@ pub fn database_fault(error: &Error, authenticated: bool) -> Fault {
             faults::no_connection(Some(error.to_string()))
         }
         Error::Closed | Error::Io(_) | Error::Protocol(_) => faults::client_error(error.to_string()),
+        Error::AnswerTooLarge { .. } => faults::answer_too_large(&error.to_string()),
         Error::Decode(_) => faults::internal("The database's answer could not be read"),
     };
     fault.caused_by(error.to_string())

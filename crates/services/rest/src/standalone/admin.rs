@@ -46,7 +46,8 @@ fn metrics(server: &Server) -> String {
     let schema = server.schema.status();
     let pool = server.pool.status();
     let available = pool.max.saturating_sub(pool.size.saturating_sub(pool.idle));
-    let rows: [(&str, &str, &str, String); 7] = [
+    let tokens = server.current().rest.token_cache_status();
+    let rows: [(&str, &str, &str, String); 10] = [
         (
             "pgrst_schema_cache_query_time_seconds",
             "gauge",

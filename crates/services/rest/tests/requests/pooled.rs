@@ -21,6 +21,16 @@ async fn a_table_has_two_names() {
 }
 
 #[tokio::test]
+async fn names_of_the_database_cannot_be_looked_up() {
+    let api = Api::with(pooled()).await;
+    for select in ["id::regclass", "x:id::%20REGNAMESPACE", "title,people(id::regrole)"] {
+        let answer = api.get(&format!("/todos?select={select}")).await;
+        assert_eq!((answer.status, answer.code().as_str()), (StatusCode::BAD_REQUEST, "42704"), "{select}");
+    }
+    assert_eq!(Api::new().await.get("/todos?select=id::regclass").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn the_physical_schema_is_never_shown() {
     let api = Api::with(pooled()).await;
     let answer = api.send("GET", "/people", &[("accept-profile", "api")], "").await;

@@ -58,6 +58,34 @@ async fn a_transaction_decides_about_its_response() {
 }
 
 #[tokio::test]
+async fn work_for_a_client_that_left_is_cancelled() {
+    let api = Api::new().await;
+    api.value("create function api.sleep() returns void language sql stable as 'select pg_sleep(60)'").await;
+    {
+        let request = api.send("POST", "/rpc/sleep", &[], "");
+        let running = "select count(*) from pg_stat_activity where query like '%api%sleep%' and state = 'active' \
+                       and pid <> pg_backend_pid() and datname = current_database()";
+        let started = async {
+            while api.value(running).await != "1" {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            _ = request => panic!("it sleeps for a minute"),
+            () = started => {}
+        }
+    }
+    let busy =
+        "select count(*) from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()";
+    let idle = async {
+        while api.value(busy).await != "0" {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), idle).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_database_that_is_gone_is_a_503() {
     let api = Api::new().await;
     assert_eq!(api.get("/people").await.status, StatusCode::OK);

@@ -59,8 +59,13 @@ async fn settings_kept_in_the_database_win_and_are_read_again() {
     };
     session.batch(&setting("2")).await.unwrap();
     let server = Server::start(&uri(&database), &SETTINGS).await;
-    server.wait_for("/things", 200, r#"[{"id":1}, 
- {"id":2}]"#)
+    server
+        .wait_for(
+            "/things",
+            200,
+            r#"[{"id":1}, 
+ {"id":2}]"#,
+        )
         .await;
     session.batch(&setting("1")).await.unwrap();
     let reloaded = async {
