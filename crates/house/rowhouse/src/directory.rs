@@ -40,12 +40,20 @@ impl ProjectDirectory {
             return Err(Refusal::new("0A000", "this project has no PostgreSQL server of its own")
                 .with_hint("Change its tables through entities, or promote it to a dedicated project."));
         }
+        if self.platform.instances().is_none() {
+            // We could only log in as the superuser that we were given, and a client must never be that.
+            return Err(Refusal::new(
+                "0A000",
+                "this project lies on a PostgreSQL server of the operator's own",
+            )
+            .with_hint("Connect to that server directly."));
+        }
         let endpoint = self.platform.endpoint(&found.project).await.map_err(|error| failed(&error))?;
         // The client's own search path, not the platform's.
         let backend = Config { options: Vec::new(), ..endpoint.admin.clone() };
         Ok(Target {
             project: found.project.reference.as_str().into(),
-            login: if endpoint.lease.is_some() { Login::SameRole } else { Login::Configured },
+            login: Login::SameRole,
             backend,
             connections_max: SESSIONS_MAX,
             lease: Some(Box::new(Held(endpoint))),

@@ -4,7 +4,7 @@
 use crate::config::{self, Loaded, ProjectConfig};
 use crate::migrations::{apply_pending, apply_seeds, migrations_in, seeds_in};
 use crate::wire::ProjectSettings;
-use anyhow::Context;
+use anyhow::{Context, bail};
 use model::{ProjectRef, Tenancy};
 use platform::projects::{self, KeyChoice, NewProject};
 use platform::{Platform, Project};
@@ -77,6 +77,11 @@ impl LocalProject {
     /// # Errors
     /// As [`LocalProject::bring_up`].
     pub async fn reset(&self, platform: &Platform) -> anyhow::Result<Report> {
+        if platform.instances().is_none() {
+            bail!(
+                "the server of --database-url is not ours to empty: make a new database there, and start on it"
+            );
+        }
         projects::delete(platform, &self.reference, "rowhouse db reset").await.or_else(
             |error| match error {
                 platform::Error::NoProject(_) => Ok(()),

@@ -82,6 +82,13 @@ impl Catalog {
         Ok(Catalog { inner: Arc::new(Inner { pool, key, cache, watcher }) })
     }
 
+    /// Stops hearing of changes and closes the connections, before the server itself stops.
+    pub fn close(&self) {
+        self.inner.watcher.abort();
+        self.inner.cache.set_listening(false);
+        self.inner.pool.close();
+    }
+
     /// A connection to the catalog's database.
     ///
     /// # Errors
@@ -103,6 +110,11 @@ impl Catalog {
         c.query(insert, &[pg::text(name), bytea(&sealed)]).await?;
         let rows = c.query("select sealed from catalog.meta where name = $1", &[pg::text(name)]).await?;
         Ok(self.key().open_text(&read_bytea(rows.one()?, 0)?, place)?)
+    }
+
+    /// Ends the task that hears of changes, before the server is stopped. What is remembered may be stale from then on.
+    pub fn stop_watching(&self) {
+        self.inner.watcher.abort();
     }
 
     /// The key that seals secrets.

@@ -4,7 +4,8 @@ use crate::cli::ServeArgs;
 use crate::data_dir::DataDir;
 use crate::desk::Desk;
 use crate::house::{
-    Door, FrontPlan, House, PlatformPlan, Signals, Surroundings, public_url, remember_addresses,
+    Door, FrontPlan, House, PlatformPlan, Signals, Surroundings, close_platform, public_url,
+    remember_addresses,
 };
 use crate::wire::{Addresses, PoolSizes, WireSettings};
 use gateway::{Limits, ProjectLimits, Settings as GatewaySettings};
@@ -31,7 +32,7 @@ pub async fn run(args: ServeArgs, surroundings: Surroundings) -> anyhow::Result<
     let (house, values) = match Box::pin(open(&args, &plan, platform.clone(), doors)).await {
         Ok(opened) => opened,
         Err(error) => {
-            platform.shutdown().await?;
+            close_platform(platform).await?;
             return Err(error);
         }
     };

@@ -1,11 +1,12 @@
 //! `rowhouse start`: the local stack of a folder.
 
-use crate::cli::{LOCAL_DATA, Output, StartArgs};
+use crate::cli::{LOCAL_DATA, Output, PostgresArgs, StartArgs};
 use crate::config::{self, Loaded};
 use crate::data_dir::DataDir;
 use crate::desk::Desk;
 use crate::house::{
-    Door, FrontPlan, House, PlatformPlan, Signals, Surroundings, public_url, remember_addresses,
+    Door, FrontPlan, House, PlatformPlan, Signals, Surroundings, close_platform, public_url,
+    remember_addresses,
 };
 use crate::local::{DATABASE_PASSWORD, LocalProject, Report};
 use crate::output::{print_values, write};
@@ -57,7 +58,7 @@ pub async fn run(args: StartArgs, surroundings: Surroundings) -> anyhow::Result<
     let (house, values, report) = match opened {
         Ok(opened) => opened,
         Err(error) => {
-            platform.shutdown().await?;
+            close_platform(platform).await?;
             return Err(error);
         }
     };
@@ -90,7 +91,7 @@ impl Stack {
             base_domain: None,
             default_project: default_project.clone(),
         };
-        let values = values(&platform, &local, &addresses, db.local_addr()?).await?;
+        let values = values(&platform, &local, &addresses, &plan.postgres, db.local_addr()?).await?;
         let front = FrontPlan {
             api,
             databases: vec![db],
@@ -131,16 +132,24 @@ async fn values(
     platform: &Platform,
     local: &LocalProject,
     addresses: &Addresses,
+    postgres: &PostgresArgs,
     db: SocketAddr,
 ) -> anyhow::Result<Map<String, Value>> {
     let keys = projects::keys(platform, local.reference()).await?;
     let url = &addresses.public_url;
-    let db_host = public_url(db).replace("http://", "");
+    let database = match &postgres.database_url {
+        // Clients of a server of the operator's own go there directly.
+        Some(url) => owner_url(&pg::Config::from_url(url)?),
+        None => {
+            let host = public_url(db).replace("http://", "");
+            format!("postgresql://postgres:{DATABASE_PASSWORD}@{host}/postgres")
+        }
+    };
     let pairs = [
         ("API_URL", url.clone()),
         ("REST_URL", format!("{url}/rest/v1")),
         ("GRAPHQL_URL", format!("{url}/graphql/v1")),
-        ("DB_URL", format!("postgresql://postgres:{DATABASE_PASSWORD}@{db_host}/postgres")),
+        ("DB_URL", database),
         ("PUBLISHABLE_KEY", keys.publishable),
         ("SECRET_KEY", keys.secret),
         ("JWT_SECRET", keys.jwt_secret),
@@ -148,6 +157,17 @@ async fn values(
         ("SERVICE_ROLE_KEY", keys.service_role),
     ];
     Ok(pairs.into_iter().map(|(name, value)| (name.to_owned(), Value::String(value))).collect())
+}
+
+/// The URL by which the project's owner logs in on a server that is not ours.
+fn owner_url(config: &pg::Config) -> String {
+    let (port, name) = (config.port, &config.dbname);
+    match &config.host {
+        pg::Host::Tcp(host) => format!("postgresql://postgres:{DATABASE_PASSWORD}@{host}:{port}/{name}"),
+        pg::Host::Unix(dir) => {
+            format!("postgresql://postgres:{DATABASE_PASSWORD}@/{name}?host={}&port={port}", dir.display())
+        }
+    }
 }
 
 fn tell(report: &Report, took: Duration) {

@@ -149,11 +149,13 @@ async fn role_settings(database: &Database) -> Result<Vec<rest::config::RoleSett
     Ok(rest::config::database::roles(&mut connection).await?)
 }
 
-/// The services as the gateway sees them.
+/// The services as the gateway sees them; those that the project has switched off are not there.
 pub(super) fn services(home: &Arc<Home>) -> Services {
+    let settings = ProjectSettings::of(&home.resolved.project);
+    let (rest, auth) = (RestService(Arc::clone(home)), AuthService(Arc::clone(home)));
     Services {
-        rest: Some(Arc::new(RestService(Arc::clone(home)))),
-        auth: Some(Arc::new(AuthService(Arc::clone(home)))),
+        rest: settings.api.enabled.then(|| Arc::new(rest) as Arc<dyn Service>),
+        auth: settings.auth.enabled.then(|| Arc::new(auth) as Arc<dyn Service>),
         platform: Some(Arc::new(entities::EntitiesService(Arc::clone(home)))),
     }
 }
