@@ -40,7 +40,10 @@ impl Layout {
                 .map_err(Error::io(what()))?;
         }
         let base = base(&data_dir, settings, user).map_err(Error::io(what()))?;
-        let layout = Layout { base, temp_dir: settings.temp_dir.clone(), user: user.clone() };
+        // One's own directory for temporary files may be closed to everybody else.
+        let temp_dir =
+            if reaches(user, &settings.temp_dir) { settings.temp_dir.clone() } else { "/tmp".into() };
+        let layout = Layout { base, temp_dir, user: user.clone() };
         let mode = if user.is_other { 0o711 } else { 0o700 };
         for dir in ["template", "instances", "run"] {
             let path = layout.base.join(dir);
@@ -160,6 +163,11 @@ fn sweep(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether the user may pass through all directories on the way, this one included.
+fn reaches(user: &ServerUser, dir: &Path) -> bool {
+    dir.ancestors().all(|dir| user.can_pass(dir).unwrap_or(false))
+}
+
 /// The data directory itself, or a directory elsewhere when the server's user cannot get to it. Once chosen, the
 /// other place is remembered by a link and never given up.
 fn base(data_dir: &Path, settings: &Settings, user: &ServerUser) -> io::Result<PathBuf> {
@@ -169,11 +177,7 @@ fn base(data_dir: &Path, settings: &Settings, user: &ServerUser) -> io::Result<P
         fs::create_dir_all(&target)?;
         return Ok(target);
     }
-    let mut reachable = true;
-    for dir in data_dir.ancestors() {
-        reachable = reachable && user.can_pass(dir)?;
-    }
-    if reachable {
+    if reaches(user, data_dir) {
         return Ok(data_dir.to_owned());
     }
     fs::create_dir_all(&settings.spare_root)?;

@@ -51,8 +51,8 @@ impl ServerUser {
         Err(Error::User(match run_as {
             Some(name) => format!("there is no user {name} to run PostgreSQL as"),
             None => "PostgreSQL refuses to run as root, and there is no user postgres or rowhouse to run it as.\n  \
-                     Make one (useradd --system --shell /usr/sbin/nologin rowhouse), name one (--pg-user NAME), or \
-                     start Rowhouse as an ordinary user"
+                     Make one (useradd --system --shell /usr/sbin/nologin rowhouse), or start Rowhouse as an \
+                     ordinary user"
                 .to_owned(),
         }))
     }
