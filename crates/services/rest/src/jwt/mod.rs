@@ -107,10 +107,10 @@ impl Verifier {
         }
         let object = keys.verify(text)?;
         let verified = Arc::new(Verified { caller: self.caller_of(&object), claims: Claims::of(&object) });
-        if let Some(cache) = self.cache.as_ref().filter(|_| text.len() <= CACHED_BYTES_MAX) {
-            if lock(cache).push(text.into(), Arc::clone(&verified)).is_some_and(|(old, _)| *old != *text) {
-                self.evictions.fetch_add(1, Ordering::Relaxed);
-            }
+        if let Some(cache) = self.cache.as_ref().filter(|_| text.len() <= CACHED_BYTES_MAX)
+            && lock(cache).push(text.into(), Arc::clone(&verified)).is_some_and(|(old, _)| *old != *text)
+        {
+            self.evictions.fetch_add(1, Ordering::Relaxed);
         }
         Ok(verified)
     }
