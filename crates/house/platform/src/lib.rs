@@ -203,7 +203,11 @@ impl Platform {
         if tokio::time::timeout(JOBS_GRACE, self.inner.tasks.wait()).await.is_err() {
             tracing::warn!("stopping in the middle of jobs; they are resumed at the next start");
         }
+        if let Some(mender) = self.inner.mender.get() {
+            mender.abort();
+        }
         self.inner.shards.close().await;
+        self.inner.catalog.close();
         self.inner.servers.shutdown().await
     }
 }

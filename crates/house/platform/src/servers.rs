@@ -1,10 +1,10 @@
 //! The PostgreSQL servers behind the platform: our own, or one that the operator gave us.
 
 use crate::{Error, bootstrap};
-use catalog::Catalog;
+use catalog::{Catalog, Instance, instances};
 use instance::{Installation, InstanceName, Instances, Lease, Template, TemplateSpec, Tuning};
 use model::ProjectRef;
-use pg::{Config, Connection, text};
+use pg::{Config, Connection, Host, text};
 use sql::{quote_ident, quote_literal};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -47,6 +47,16 @@ pub(crate) struct External {
 const LOGIN_ROLES: [&str; 2] = ["authenticator", "supabase_auth_admin"];
 
 impl External {
+    /// The server as the catalog records it, without the password.
+    pub(crate) fn location(&self) -> String {
+        let Config { host, port, user, dbname, .. } = &self.config;
+        let host = match host {
+            Host::Tcp(name) => name.clone(),
+            Host::Unix(dir) => dir.display().to_string(),
+        };
+        format!("host={host} port={port} user={user} dbname={dbname}")
+    }
+
     /// The same database as another role. The given user stays what it is: its password is the operator's.
     pub(crate) fn as_role(&self, config: &Config, role: &str) -> Config {
         if role == config.user {
@@ -162,6 +172,21 @@ impl Servers {
             Servers::Managed(managed) => managed.system.endpoint().config(role, database),
             Servers::External(external) => external.as_role(&external.config.with_dbname(database), role),
         }
+    }
+
+    /// Records a server in the catalog, once.
+    pub(crate) async fn record(
+        &self,
+        c: &mut Connection,
+        catalog: &Catalog,
+        name: &str,
+    ) -> Result<Instance, Error> {
+        Ok(match self {
+            Servers::Managed(_) => instances::instance_ensure_managed(c, name).await?,
+            Servers::External(external) => {
+                instances::instance_ensure_external(c, catalog.key(), name, &external.location()).await?
+            }
+        })
     }
 
     /// Learns what the open catalog knows.

@@ -87,7 +87,8 @@ impl Platform {
         if store::shard_lock_opening(tx.connection()).await? {
             return Ok(tx.rollback().await?);
         }
-        let system = catalog::instances::instance_ensure_managed(tx.connection(), SYSTEM_INSTANCE).await?;
+        let servers = &self.inner.servers;
+        let system = servers.record(tx.connection(), &self.inner.catalog, SYSTEM_INSTANCE).await?;
         let prefix = self.inner.servers.shard_prefix();
         let shard =
             store::shard_begin(tx.connection(), system.id, self.inner.shard_capacity, &prefix).await?;

@@ -15,10 +15,9 @@ async fn project() -> (Postgres, Config) {
 async fn refused(owner: &mut Connection, sql: &str) {
     match owner.batch(sql).await {
         Ok(_) => panic!("not refused: {sql}"),
-        Err(error) => assert!(
-            matches!(error.sqlstate(), Some("42501" | "42939" | "0LP01" | "2BP01")),
-            "{sql}: {error}"
-        ),
+        Err(error) => {
+            assert!(matches!(error.sqlstate(), Some("42501" | "42939" | "0LP01" | "2BP01")), "{sql}: {error}")
+        }
     }
 }
 

@@ -143,7 +143,7 @@ async fn deletion_leaves_nothing_but_the_audit_log() {
     let audit = catalog::audit::audit_list(&mut c, &gone.reference, 10).await.unwrap();
     assert_eq!(
         audit.iter().map(|a| a.action.as_str()).collect::<Vec<_>>(),
-        ["project.delete", "project.create"]
+        ["project.delete", "entities.apply", "project.create"]
     );
     assert_eq!(platform.shards().await.unwrap()[0].used, 1);
     let again = projects::delete(&platform, &gone.reference, "test").await;

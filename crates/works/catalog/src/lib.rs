@@ -112,11 +112,6 @@ impl Catalog {
         Ok(self.key().open_text(&read_bytea(rows.one()?, 0)?, place)?)
     }
 
-    /// Ends the task that hears of changes, before the server is stopped. What is remembered may be stale from then on.
-    pub fn stop_watching(&self) {
-        self.inner.watcher.abort();
-    }
-
     /// The key that seals secrets.
     pub fn key(&self) -> &MasterKey {
         &self.inner.key

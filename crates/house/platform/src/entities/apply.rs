@@ -9,7 +9,7 @@ use catalog::{Project, ProjectStatus};
 use model::{AppId, SchemaName, ShardId, Tenancy};
 use pg::{Connection, param, text};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// What applying a model did, or would do.
 #[derive(Debug, Clone, Serialize)]
@@ -67,6 +67,9 @@ pub async fn apply(
         tx.rollback().await?;
     }
     copy_to_catalog(platform, project, version, &plan.model).await?;
+    if changed {
+        audit(platform, project, version, &plan).await?;
+    }
     Ok(Applied { version, changed, sql: plan.statements().cloned().collect(), model: plan.model })
 }
 
@@ -176,6 +179,21 @@ async fn execute(c: &mut Connection, place: &Place, plan: &Plan) -> Result<(), E
 /// Constraint violations, and values that cannot be cast.
 fn rows_do_not_fit(state: &str) -> bool {
     state.starts_with("23") || state.starts_with("22")
+}
+
+/// Whoever applies a model holds the project's service key or the machine.
+const ACTOR: &str = "service_role";
+
+async fn audit(platform: &Platform, project: &Project, version: i32, plan: &Plan) -> Result<(), Error> {
+    let details = json!({
+        "version": version,
+        "statements": plan.statements().count(),
+        "destructive": plan.destructive,
+    });
+    let details = details.as_object().cloned().unwrap_or_default();
+    let mut c = platform.catalog().connection().await?;
+    catalog::audit::audit_write(&mut c, ACTOR, "entities.apply", &project.reference, &details).await?;
+    Ok(())
 }
 
 async fn copy_to_catalog(

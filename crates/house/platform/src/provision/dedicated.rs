@@ -17,7 +17,7 @@ pub(super) async fn make_server(platform: &Platform, project: &Project) -> Resul
     let mut c = platform.catalog().connection().await?;
     let mut tx = c.begin().await?;
     let name = instance_name(platform, project);
-    let recorded = instances::instance_ensure_managed(tx.connection(), &name).await?;
+    let recorded = platform.inner.servers.record(tx.connection(), platform.catalog(), &name).await?;
     catalog::projects::project_set_instance(tx.connection(), &project.reference, Some(recorded.id)).await?;
     tx.commit().await?;
     Ok(())
