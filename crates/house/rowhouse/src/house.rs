@@ -208,17 +208,8 @@ impl House {
         self.tasks.wait().await;
         self.wire.close();
         drop(self.wire);
-        close_platform(self.platform).await
+        Ok(self.platform.shutdown().await?)
     }
-}
-
-/// Closes a platform whose doors are closed.
-///
-/// # Errors
-/// When a server does not stop.
-pub async fn close_platform(platform: Platform) -> anyhow::Result<()> {
-    platform.catalog().stop_watching();
-    Ok(platform.shutdown().await?)
 }
 
 /// Under which URL clients reach an address.

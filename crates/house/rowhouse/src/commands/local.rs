@@ -5,7 +5,7 @@ use crate::cli::{LOCAL_DATA, PlaceArgs, ResetArgs, StatusArgs};
 use crate::config;
 use crate::data_dir::DataDir;
 use crate::desk::Desk;
-use crate::house::{PlatformPlan, Surroundings, close_platform, last_addresses};
+use crate::house::{PlatformPlan, Surroundings, last_addresses};
 use crate::local::LocalProject;
 use crate::output::{print_values, write};
 use anyhow::{Context, bail};
@@ -62,7 +62,7 @@ async fn reset_here(args: &ResetArgs, data: &DataDir, surroundings: Surroundings
     };
     let done = desk.perform(Operation::ResetDatabase).await;
     drop(desk);
-    let closed = close_platform(platform).await;
+    let closed = platform.shutdown().await;
     drop(lock);
     let report = done?;
     closed?;

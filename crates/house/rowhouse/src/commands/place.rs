@@ -5,7 +5,7 @@ use crate::admin::{self, Operation, Perform};
 use crate::cli::PlatformArgs;
 use crate::data_dir::DataDir;
 use crate::desk::Desk;
-use crate::house::{PlatformPlan, Surroundings, close_platform, last_addresses};
+use crate::house::{PlatformPlan, Surroundings, last_addresses};
 use serde_json::{Map, Value};
 
 /// Performs an operation on the platform of a data directory.
@@ -39,7 +39,7 @@ pub async fn perform(
     };
     let done = desk.perform(operation).await;
     drop(desk);
-    let closed = close_platform(platform).await;
+    let closed = platform.shutdown().await;
     drop(lock);
     let value = done?;
     closed?;

@@ -4,8 +4,7 @@ use crate::cli::ServeArgs;
 use crate::data_dir::DataDir;
 use crate::desk::Desk;
 use crate::house::{
-    Door, FrontPlan, House, PlatformPlan, Signals, Surroundings, close_platform, public_url,
-    remember_addresses,
+    Door, FrontPlan, House, PlatformPlan, Signals, Surroundings, public_url, remember_addresses,
 };
 use crate::wire::{Addresses, PoolSizes, WireSettings};
 use gateway::{Limits, ProjectLimits, Settings as GatewaySettings};
@@ -32,7 +31,7 @@ pub async fn run(args: ServeArgs, surroundings: Surroundings) -> anyhow::Result<
     let (house, values) = match Box::pin(open(&args, &plan, platform.clone(), doors)).await {
         Ok(opened) => opened,
         Err(error) => {
-            close_platform(platform).await?;
+            platform.shutdown().await?;
             return Err(error);
         }
     };

@@ -5,8 +5,7 @@ use crate::config::{self, Loaded};
 use crate::data_dir::DataDir;
 use crate::desk::Desk;
 use crate::house::{
-    Door, FrontPlan, House, PlatformPlan, Signals, Surroundings, close_platform, public_url,
-    remember_addresses,
+    Door, FrontPlan, House, PlatformPlan, Signals, Surroundings, public_url, remember_addresses,
 };
 use crate::local::{DATABASE_PASSWORD, LocalProject, Report};
 use crate::output::{print_values, write};
@@ -58,7 +57,7 @@ pub async fn run(args: StartArgs, surroundings: Surroundings) -> anyhow::Result<
     let (house, values, report) = match opened {
         Ok(opened) => opened,
         Err(error) => {
-            close_platform(platform).await?;
+            platform.shutdown().await?;
             return Err(error);
         }
     };
