@@ -29,6 +29,8 @@ pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
     let params: Params = if call.body.is_empty() { Params::default() } else { call.json()? };
     let traits = json!({ "user_id": user.id, "user_email": user.email(), "user_phone": user.phone() });
     let mut steps = auth.audit(&admin.actor, "user_deleted", Some(traits), call);
+    // Sessions before their user: a refresh takes its locks in this order.
+    steps.push(sessions::delete_all(user.id, None));
     if params.should_soft_delete != Some(true) {
         steps.push(users::delete(user.id));
     } else if user.deleted_at.is_none() {
@@ -65,6 +67,5 @@ fn forget_steps(user: &User, now: Moment) -> Vec<Step> {
         steps.push(identities::obscure(identity.id, id, &identity.provider, &identity.provider_id, now));
     }
     steps.extend(factors::forget(id));
-    steps.push(sessions::delete_all(id, None));
     steps
 }

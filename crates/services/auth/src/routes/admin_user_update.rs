@@ -32,8 +32,9 @@ pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
     if let Some(secret) = &params.password {
         password::check(&auth.settings, secret)?;
         let hash = hasher::hash(secret).await?;
-        steps.extend(password_steps(&user, &hash, now));
+        // Sessions before their user: a refresh takes its locks in this order.
         steps.push(sessions::delete_all(user.id, None));
+        steps.extend(password_steps(&user, &hash, now));
     }
     steps.extend(confirm_steps(&params, user.id, now));
     if !email.is_empty() {

@@ -213,8 +213,9 @@ fn write(
     let actor = Actor::user(user);
     let mut steps = Vec::new();
     if let Some(hash) = password_hash {
-        steps.extend(password_steps(user, &hash, now));
+        // Sessions before their user: a refresh takes its locks in this order.
         steps.push(sessions::delete_all(user.id, signed.session.as_ref().map(|session| session.id)));
+        steps.extend(password_steps(user, &hash, now));
         steps.extend(auth.audit(&actor, "user_updated_password", None, call));
     }
     let mut patch = Patch::new();

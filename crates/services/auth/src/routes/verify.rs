@@ -389,8 +389,8 @@ async fn confirm_steps(auth: &Auth, call: &Call, kind: Kind, user: &User) -> Out
             if user.password_hash().is_none() && user.invited_at.is_some() {
                 // Somebody invited gets a password that nobody knows, until they set their own.
                 let hash = hasher::hash(&super::otp::random_password()).await?;
-                steps.extend(password_steps(user, &hash, now));
                 steps.push(sessions::delete_all(user.id, None));
+                steps.extend(password_steps(user, &hash, now));
             }
             steps.extend(signed_up("email"));
             steps.extend(confirm_email_steps(user, now));

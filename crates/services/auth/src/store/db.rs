@@ -7,6 +7,9 @@ use std::sync::Arc;
 /// The role under which everything runs, whoever the pool logs in as.
 const ROLE: &str = "supabase_auth_admin";
 
+/// The SQLSTATE of a transaction that was given up for another to go on.
+const DEADLOCK: &str = "40P01";
+
 /// A statement with its values.
 #[derive(Debug, Clone)]
 pub(crate) struct Step {
@@ -55,7 +58,12 @@ impl Db {
 
     /// Runs the statements as one transaction in one round trip and returns their results.
     pub(crate) async fn run(&self, steps: Vec<Step>) -> Result<Vec<Rows>, Error> {
-        let mut results = self.pool.run(&pipeline(Some(&self.prologue), steps, None)).await?;
+        let pipeline = pipeline(Some(&self.prologue), steps, None);
+        let mut results = match self.pool.run(&pipeline).await {
+            // PostgreSQL undid all of it, so it can be done again.
+            Err(error) if error.sqlstate() == Some(DEADLOCK) => self.pool.run(&pipeline).await?,
+            other => other?,
+        };
         results.remove(0);
         Ok(results)
     }

@@ -7,6 +7,10 @@ use pg::{param, text};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+/// What only we say of an identity. The reference copies an `email` that somebody claims while signing up by phone,
+/// and with it takes the address from its owner.
+const OURS: [&str; 5] = ["sub", "email", "phone", "email_verified", "phone_verified"];
+
 /// The identity by which a user signs in with an address of their own. `more` never replaces what we say.
 pub(crate) fn own_data(
     user: Uuid,
@@ -25,8 +29,8 @@ pub(crate) fn own_data(
     }
     data.insert("email_verified".into(), json!(verified && !email.is_empty()));
     data.insert("phone_verified".into(), json!(verified && !phone.is_empty()));
-    for (key, value) in more {
-        data.entry(key.clone()).or_insert_with(|| value.clone());
+    for (key, value) in more.iter().filter(|(key, _)| !OURS.contains(&key.as_str())) {
+        data.insert(key.clone(), value.clone());
     }
     data
 }

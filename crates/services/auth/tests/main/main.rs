@@ -6,6 +6,7 @@ mod admin;
 mod factors;
 mod links;
 mod messages;
+mod races;
 mod realms;
 mod refresh;
 mod schema;

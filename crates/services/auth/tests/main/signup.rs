@@ -191,6 +191,11 @@ async fn phones_sign_up_where_they_confirm_themselves() {
         world.post("/signup", json!({ "phone": "+49 170 1234567", "password": "password1" })).await.ok();
     assert_eq!(session["user"]["phone"], "491701234567");
     assert_eq!(session["user"]["app_metadata"]["provider"], "phone");
+    // A claim made while signing up by phone does not take an address from its owner.
+    let claim =
+        json!({ "phone": "49170999", "password": "password1", "data": { "email": "ann@example.com" } });
+    world.post("/signup", claim).await.ok();
+    world.sign_up("ann@example.com").await;
     let again = json!({ "phone": "491701234567", "password": "password1" });
     world.post("/token?grant_type=password", again.clone()).await.ok();
     assert_eq!(world.post("/signup", again).await.refusal(), (422, "user_already_exists"));

@@ -1,0 +1,42 @@
+//! Changes of one user at once.
+
+use crate::world::{World, text};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn refreshes_and_changes_of_password_do_not_block_each_other() {
+    let world = World::new().await;
+    let first = world.sign_up("ann@example.com").await;
+    let path = format!("/admin/users/{}", text(&first, "/user/id"));
+    for round in 0..5 {
+        let password = format!("password{round}");
+        world.admin("PUT", &path, json!({ "password": password })).await.ok();
+        let a = world.sign_in("ann@example.com", &password).await.ok();
+        let b = world.sign_in("ann@example.com", &password).await.ok();
+        let changed = json!({ "password": format!("changed{round}") });
+        let (refreshed, updated, other) = tokio::join!(
+            world.refresh(text(&a, "/refresh_token")),
+            world.call("PUT", "/user", Some(text(&b, "/access_token")), changed),
+            world.refresh(text(&b, "/refresh_token")),
+        );
+        assert!(matches!(refreshed.status, 200 | 400), "{}", refreshed.text);
+        assert_eq!(updated.status, 200, "{}", updated.text);
+        assert_eq!(other.status, 200, "{}", other.text);
+    }
+}
+
+#[tokio::test]
+async fn a_user_can_be_deleted_while_in_use() {
+    let world = World::new().await;
+    let session = world.sign_up("ann@example.com").await;
+    let path = format!("/admin/users/{}", text(&session, "/user/id"));
+    let (deleted, refreshed, read) = tokio::join!(
+        world.admin("DELETE", &path, Value::Null),
+        world.refresh(text(&session, "/refresh_token")),
+        world.get("/user", text(&session, "/access_token")),
+    );
+    assert_eq!(deleted.status, 200, "{}", deleted.text);
+    assert!(matches!(refreshed.status, 200 | 400), "{}", refreshed.text);
+    assert!(matches!(read.status, 200 | 403), "{}", read.text);
+    assert_eq!(world.sql("select count(*) from auth.sessions").await, "0");
+}
