@@ -17,6 +17,10 @@ use tokio_util::sync::CancellationToken;
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(32));
 /// A silent connection is asked for a sign of life this often.
 const PING: Duration = Duration::from_secs(60);
+/// When many caches are to be reloaded, this many are at once and the others follow one by one.
+const RELOADS_AT_ONCE: usize = 8;
+/// The time between those others.
+const RELOAD_PACE: Duration = Duration::from_millis(5);
 /// How long the sign of life may take.
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -37,6 +41,26 @@ struct Shared {
 #[derive(Default)]
 struct Registry {
     by_schema: HashMap<String, Vec<WeakHandle>>,
+    /// How many schemas were left when those without a handle were last removed.
+    swept: usize,
+}
+
+impl Registry {
+    /// The handles that are alive; forgets the others.
+    fn alive(&mut self) -> Vec<SchemaHandle> {
+        let mut found = Vec::new();
+        self.by_schema.retain(|_, handles| {
+            handles.retain(|handle| {
+                let alive = handle.upgrade();
+                let keep = alive.is_some();
+                found.extend(alive);
+                keep
+            });
+            !handles.is_empty()
+        });
+        self.swept = self.by_schema.len();
+        found
+    }
 }
 
 /// What a notification asks for.
@@ -77,6 +101,9 @@ impl SchemaListener {
             let handles = registry.by_schema.entry(schema.clone()).or_default();
             handles.retain(|known| known.upgrade().is_some() && !known.is(handle));
             handles.push(handle.downgrade());
+        }
+        if registry.by_schema.len() > 2 * registry.swept + RELOADS_AT_ONCE {
+            registry.alive();
         }
     }
 
@@ -142,40 +169,37 @@ impl SchemaListener {
     }
 
     fn obey(&self, order: &Order<'_>) {
-        if *order == Order::Settings {
-            self.shared.config_changed.notify_one();
-            return;
-        }
-        let mut registry = self.registry();
-        let mut concerned: Vec<SchemaHandle> = Vec::new();
         match order {
-            Order::Schema(schema) => {
-                concerned.extend(
-                    registry.by_schema.get(*schema).into_iter().flatten().filter_map(WeakHandle::upgrade),
-                );
+            Order::Settings => self.shared.config_changed.notify_one(),
+            Order::Everything => {
+                let concerned = self.registry().alive();
+                self.shared.config_changed.notify_one();
+                // Ends by itself, and soon.
+                tokio::spawn(reload_paced(concerned));
             }
-            Order::Everything | Order::Settings => registry.by_schema.retain(|_, handles| {
-                handles.retain(|handle| {
-                    let alive = handle.upgrade();
-                    let keep = alive.is_some();
-                    concerned.extend(alive);
-                    keep
-                });
-                !handles.is_empty()
-            }),
-        }
-        drop(registry);
-        for handle in concerned {
-            handle.reload_if_loaded();
-        }
-        if *order == Order::Everything {
-            self.shared.config_changed.notify_one();
+            Order::Schema(schema) => {
+                let registry = self.registry();
+                let handles = registry.by_schema.get(*schema).into_iter().flatten();
+                let concerned: Vec<SchemaHandle> = handles.filter_map(WeakHandle::upgrade).collect();
+                drop(registry);
+                concerned.iter().for_each(SchemaHandle::reload_if_loaded);
+            }
         }
     }
 
     fn registry(&self) -> std::sync::MutexGuard<'_, Registry> {
         // Nothing panics while it holds the lock.
         self.shared.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Asks for reloads at a pace that leaves the database time for requests.
+async fn reload_paced(handles: Vec<SchemaHandle>) {
+    for (number, handle) in handles.into_iter().enumerate() {
+        if number >= RELOADS_AT_ONCE {
+            tokio::time::sleep(RELOAD_PACE).await;
+        }
+        handle.reload_if_loaded();
     }
 }
 

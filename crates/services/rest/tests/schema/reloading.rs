@@ -94,3 +94,30 @@ async fn notifications_reload_the_schemas_that_they_name() {
     stop.cancel();
     task.await.unwrap();
 }
+
+#[tokio::test]
+async fn a_listener_that_lost_its_connection_reloads_what_it_may_have_missed() {
+    let database = database().await;
+    let listener = SchemaListener::new(database.config.clone(), "pgrst");
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(listener.clone().run(stop.clone()));
+    let handle = SchemaHandle::new(database.pool(), Arc::new(exposing(&["a"])));
+    listener.register(&handle);
+    handle.get().await.unwrap();
+    let mut session = database.connect().await;
+    let cut = "select count(pg_terminate_backend(pid)) from pg_stat_activity
+        where query ilike 'listen%' and datname = current_database()";
+    let cutting = async {
+        loop {
+            let rows = session.query(cut, &[]).await.unwrap();
+            if rows.first().and_then(|row| row.text(0)) != Some("0") {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), cutting).await.unwrap();
+    session.batch("create table a.unheard ()").await.unwrap();
+    eventually("the table is known", || async { has(&handle, "a", "unheard") }).await;
+    stop.cancel();
+    task.await.unwrap();
+}
