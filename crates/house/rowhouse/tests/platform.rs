@@ -148,6 +148,17 @@ async fn a_dedicated_project_is_reached_over_http_and_by_postgresql_clients() {
     assert_eq!(service.rows("notes"), 1);
     let user = service.signed_up("user@example.com");
     assert_eq!(user.rows("notes"), 1);
+
+    // Schema and settings change without a word to us.
+    connection
+        .batch("insert into notes values ('b'), ('c'); create table public.more (t text)")
+        .await
+        .unwrap();
+    until("the new table is seen", || service.get("/rest/v1/more").status == 200);
+    connection.batch("alter role authenticator set pgrst.db_max_rows = '2'").await.unwrap();
+    connection.batch("notify pgrst, 'reload config'").await.unwrap();
+    until("the new limit holds", || service.rows("notes") == 2);
+
     let wrong = format!("postgresql://postgres.{reference}:wrong@127.0.0.1:{}/postgres", program.db);
     assert!(pg::Connection::connect(&pg::Config::from_url(&wrong).unwrap()).await.is_err());
     let line = ["projects", "env", reference, "--format", "next", "--data", &operator.data];

@@ -1,10 +1,12 @@
 //! Connections to databases that several projects share, and those that hear of schema changes.
 
+use super::in_database::InDatabase;
 use pg::{Config, Pool, PoolOptions};
 use rest::schema::SchemaListener;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::OnceCell;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// The channel on which PostgreSQL announces schema changes.
@@ -29,11 +31,22 @@ pub struct Database {
     pub rest: Pool,
     pub auth: Pool,
     pub listener: SchemaListener,
+    /// What a shard says of its roles: ours to decide, so it is read once.
+    shared_says: Arc<OnceCell<InDatabase>>,
     /// Ends the listener with the last user of the value.
     _listening: Arc<DropGuard>,
 }
 
 impl Database {
+    /// What the database says of the data API: every time anew when it is a project's own.
+    pub(super) async fn says(&self, is_own: bool) -> Result<InDatabase, pg::Error> {
+        if is_own {
+            return InDatabase::read(&self.rest).await;
+        }
+        let read = || async { InDatabase::read(&self.rest).await.map(InDatabase::of_shard) };
+        self.shared_says.get_or_try_init(read).await.cloned()
+    }
+
     /// Closes what is idle now, and the rest when it comes back.
     pub fn close(&self) {
         self.rest.close();
@@ -69,6 +82,7 @@ impl Databases {
             rest: pool(named(&endpoint.rest, "rowhouse rest"), self.sizes.rest),
             auth: pool(named(&endpoint.auth, "rowhouse auth"), self.sizes.auth),
             listener,
+            shared_says: Arc::default(),
             _listening: Arc::new(stop.drop_guard()),
         }
     }

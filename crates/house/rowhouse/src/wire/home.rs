@@ -1,6 +1,7 @@
 //! The services of one project, made when they are wanted.
 
 use super::databases::Database;
+use super::in_database;
 use super::{ProjectSettings, Wire, entities, unavailable};
 use axum::body::Body;
 use fault::Fault;
@@ -12,6 +13,7 @@ use rest::schema::SchemaHandle;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 /// A project's services, running or not.
 pub(super) struct Home {
@@ -33,6 +35,7 @@ pub(super) struct Running {
     pub auth: auth::Auth,
     database: Database,
     is_own: bool,
+    _watch: Option<AbortOnDropHandle<()>>,
     /// Keeps a dedicated server awake.
     _endpoint: Endpoint,
 }
@@ -61,7 +64,7 @@ impl Home {
     }
 
     /// The services: those that run, or new ones.
-    pub(super) async fn running(&self) -> Result<Arc<Running>, Fault> {
+    pub(super) async fn running(self: &Arc<Self>) -> Result<Arc<Running>, Fault> {
         if let Some(running) = self.current() {
             self.keep_awake().await?;
             return Ok(running);
@@ -92,7 +95,7 @@ impl Home {
         instances.ensure_running(&name).await.map(drop).map_err(|error| unavailable(error.into()))
     }
 
-    async fn build(&self) -> Result<Running, Fault> {
+    async fn build(self: &Arc<Self>) -> Result<Running, Fault> {
         let wire = self.wire()?;
         let (inner, project) = (&wire.inner, &self.resolved.project);
         let endpoint = inner.platform.endpoint(project).await.map_err(unavailable)?;
@@ -102,9 +105,8 @@ impl Home {
         let settings = ProjectSettings::of(project);
         let secrets = &self.resolved.jwt_secrets;
         let url = inner.settings.addresses.of(&project.reference);
-        let mut rest_settings = settings.rest(&endpoint, secrets, &url);
-        rest_settings.role_settings = role_settings(&database).await.map_err(unavailable)?;
-        let rest_settings = Arc::new(rest_settings);
+        let in_database = database.says(is_own).await.map_err(|error| unavailable(error.into()))?;
+        let rest_settings = Arc::new(in_database.over(settings.rest(&endpoint, secrets, &url)).await);
         let mut auth_settings = settings.auth(&endpoint, secrets, &url);
         // The gateway sees to it that clients cannot make this header up.
         auth_settings.rate_limits.header =
@@ -116,6 +118,7 @@ impl Home {
             rest: rest::Rest::new(database.rest.clone(), handle, rest_settings)
                 .with_clock(Arc::clone(&inner.clock)),
             auth: auth::Auth::new(auth_settings, database.auth.clone(), Arc::clone(&inner.clock)),
+            _watch: is_own.then(|| in_database::watch(&database, in_database, Arc::downgrade(self))),
             database,
             is_own,
             _endpoint: endpoint,
@@ -141,12 +144,6 @@ impl Home {
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// What the roles of requests are set up with, such as their statement timeouts.
-async fn role_settings(database: &Database) -> Result<Vec<rest::config::RoleSettings>, platform::Error> {
-    let mut connection = database.rest.get().await?;
-    Ok(rest::config::database::roles(&mut connection).await?)
 }
 
 /// The services as the gateway sees them; those that the project has switched off are not there.

@@ -7,6 +7,7 @@
 mod databases;
 mod entities;
 mod home;
+mod in_database;
 mod settings;
 
 pub use databases::PoolSizes;
