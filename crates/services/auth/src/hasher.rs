@@ -36,6 +36,11 @@ pub(crate) async fn verify(password: &str, hash: Option<&str>) -> Outcome<bool> 
     Ok(known && same)
 }
 
+/// Whether a hash should be made anew: one that is cheap to try, or dearer than ours.
+pub(crate) fn is_outdated(hash: &str) -> bool {
+    hash.parse::<bcrypt::HashParts>().is_ok_and(|parts| parts.get_cost() != COST)
+}
+
 /// Whether a text is a hash that [`verify`] understands.
 pub(crate) fn is_hash(text: &str) -> bool {
     text.parse::<bcrypt::HashParts>().is_ok()
@@ -64,6 +69,7 @@ mod tests {
         assert!(!verify("Secret", Some(&hashed)).await.unwrap());
         assert!(!verify("secret", None).await.unwrap());
         assert!(!verify("secret", Some("not a hash")).await.unwrap());
+        assert!(!is_outdated(&hashed) && is_outdated(&hashed.replace("$10$", "$04$")));
         assert!(is_hash(&hashed) && is_hash(NOBODY) && !is_hash("x"));
     }
 }

@@ -6,11 +6,11 @@ use crate::flow::{address, password};
 use crate::guard::audience;
 use crate::hasher;
 use crate::issue::NewSession;
-use crate::refusal::{Outcome, database, invalid, refuse};
+use crate::refusal::{Outcome, Refusal, database, invalid, refuse};
 use crate::store::audit::Actor;
 use crate::store::db::{first, last};
 use crate::store::records::User;
-use crate::store::users;
+use crate::store::users::{self, Patch};
 use axum::body::Body;
 use http::Response;
 use serde::Deserialize;
@@ -60,11 +60,24 @@ pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
     }
     let session = NewSession::new(user.id, "password");
     let mut steps = auth.audit(&Actor::user(&user), "login", Some(json!({ "provider": provider })), call);
+    if user.password_hash().is_some_and(hasher::is_outdated) && password::check_length(&secret).is_ok() {
+        let hash = hasher::hash(&secret).await?;
+        steps.push(Patch::new().text("encrypted_password", &hash).on(user.id, call.now));
+    }
     steps.extend(session.steps(call));
-    let results = auth.db.run(steps).await.map_err(database("Database error granting user"))?;
-    let user = last(&results).map_err(database("Database error granting user"))?;
+    let results = auth.db.run(steps).await.map_err(failed)?;
+    let user = last(&results).map_err(failed)?;
     let grant = session.grant(auth, call, user)?.warn(password::weakness(settings, &secret));
     Ok(grant.respond())
+}
+
+/// A user who is deleted while they sign in is one who does not exist.
+fn failed(error: pg::Error) -> Refusal {
+    let constraint = error.db().and_then(|report| report.constraint.as_deref());
+    if constraint == Some("sessions_user_id_fkey") {
+        return refuse(400, "invalid_credentials", "Invalid login credentials");
+    }
+    database("Database error granting user")(error)
 }
 
 /// The user, if the password is theirs. Unknown users take as long as known ones.

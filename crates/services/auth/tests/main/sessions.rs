@@ -119,3 +119,15 @@ async fn the_current_password_is_asked_for_where_the_project_says_so() {
     assert_eq!(wrong.refusal(), (400, "current_password_invalid"));
     put(json!({ "password": "password2", "current_password": "password1" })).await.ok();
 }
+
+#[tokio::test]
+async fn a_cheap_hash_is_made_anew_at_sign_in() {
+    let world = World::new().await;
+    // "password1" at cost 4, as a migration from elsewhere may bring it.
+    let cheap = bcrypt::hash("password1", 4).unwrap();
+    let body = json!({ "email": "ann@example.com", "password_hash": cheap, "email_confirm": true });
+    world.admin("POST", "/admin/users", body).await.ok();
+    sign_in(&world).await;
+    assert!(world.sql("select encrypted_password from auth.users").await.starts_with("$2a$10$"));
+    sign_in(&world).await;
+}

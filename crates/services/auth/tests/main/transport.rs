@@ -18,6 +18,9 @@ async fn settings_and_health_need_nothing() {
     assert_eq!(settings["mailer_autoconfirm"], true);
     let keys = world.call("GET", "/.well-known/jwks.json", None, Value::Null).await.ok();
     assert_eq!(keys, json!({ "keys": [] }));
+    let found = world.call("GET", "/.well-known/openid-configuration", None, Value::Null).await.ok();
+    assert_eq!(found["issuer"], "http://127.0.0.1:54321/auth/v1");
+    assert_eq!(found["jwks_uri"], "http://127.0.0.1:54321/auth/v1/.well-known/jwks.json");
 }
 
 #[tokio::test]
