@@ -61,7 +61,12 @@ fn metrics(server: &Server) -> String {
         ("pgrst_db_pool_timeouts_total", "counter", "Waits that took too long", pool.timeouts.to_string()),
         ("pgrst_jwt_cache_requests_total", "counter", "Tokens looked up", tokens.lookups.to_string()),
         ("pgrst_jwt_cache_hits_total", "counter", "Tokens found", tokens.hits.to_string()),
-        ("pgrst_jwt_cache_evictions_total", "counter", "Tokens dropped for others", tokens.evictions.to_string()),
+        (
+            "pgrst_jwt_cache_evictions_total",
+            "counter",
+            "Tokens dropped for others",
+            tokens.evictions.to_string(),
+        ),
         (
             "pgrst_schema_cache_loaded",
             "gauge",
