@@ -36,6 +36,7 @@ pub(crate) struct Limits {
     rates: RateLimits,
     clients: Mutex<LruCache<(Bucket, String), Level>>,
     mails: Mutex<Window>,
+    texts: Mutex<Window>,
     wrong_codes: Mutex<LruCache<String, u32>>,
 }
 
@@ -59,6 +60,7 @@ impl Limits {
             rates: rates.clone(),
             clients: Mutex::new(LruCache::new(CLIENTS_MAX)),
             mails: Mutex::default(),
+            texts: Mutex::default(),
             wrong_codes: Mutex::new(LruCache::new(CLIENTS_MAX)),
         }
     }
@@ -117,21 +119,30 @@ impl Limits {
 
     /// Counts a mail; refuses it when the project's hour is full. None counts while addresses confirm themselves.
     pub(crate) fn count_mail(&self, settings: &Settings, now: Moment) -> Outcome<()> {
-        let full = || refuse(429, "over_email_send_rate_limit", "email rate limit exceeded");
-        if self.rates.email_sent == 0 {
-            return Err(full());
-        }
-        if settings.mailer_autoconfirm {
+        let limit = self.rates.email_sent;
+        let free = settings.mailer_autoconfirm && limit > 0;
+        if free || count_in_hour(&self.mails, limit, now) {
             return Ok(());
         }
-        let mut window = self.mails.lock().unwrap_or_else(PoisonError::into_inner);
-        if now.unix() - window.start >= 3600 {
-            *window = Window { start: now.unix(), count: 0 };
-        }
-        if window.count >= self.rates.email_sent {
-            return Err(full());
-        }
-        window.count += 1;
-        Ok(())
+        Err(refuse(429, "over_email_send_rate_limit", "email rate limit exceeded"))
     }
+
+    /// Counts a text message as [`Limits::count_mail`] does a mail.
+    pub(crate) fn count_text(&self, settings: &Settings, now: Moment) -> Outcome<()> {
+        if settings.sms_autoconfirm || count_in_hour(&self.texts, self.rates.sms_sent, now) {
+            return Ok(());
+        }
+        Err(refuse(429, "over_sms_send_rate_limit", "SMS rate limit exceeded"))
+    }
+}
+
+/// Whether there is room for one more in the current hour, which is taken then.
+fn count_in_hour(window: &Mutex<Window>, limit: u32, now: Moment) -> bool {
+    let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);
+    if now.unix() - window.start >= 3600 {
+        *window = Window { start: now.unix(), count: 0 };
+    }
+    let room = window.count < limit;
+    window.count += u32::from(room);
+    room
 }

@@ -70,6 +70,8 @@ pub struct Settings {
     pub sb_forwarded_for: bool,
     /// Write audit entries to the database.
     pub audit_log: bool,
+    /// Of how many refreshes one also takes away rows that nobody needs any more; 0 is never.
+    pub cleanup_every: u8,
     /// Settings that hold in every transaction, such as `rowhouse.app_id`.
     pub extra_settings: Vec<(String, String)>,
 }
@@ -159,6 +161,7 @@ impl Settings {
             request_timeout: Duration::from_secs(10),
             sb_forwarded_for: false,
             audit_log: true,
+            cleanup_every: 64,
             extra_settings: Vec::new(),
         }
     }

@@ -239,6 +239,9 @@ fn code_steps(
     if test.is_none() && settings.sms_provider.is_empty() {
         return Err(refuse(500, "unexpected_failure", "Unable to get SMS provider"));
     }
+    if test.is_none() {
+        auth.limits.count_text(settings, now)?;
+    }
     if let Some(code) = test {
         token = OneTime { code: code.to_owned(), hash: crate::flow::one_time::hash(phone, code) };
     }

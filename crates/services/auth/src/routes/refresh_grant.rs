@@ -11,7 +11,7 @@ use crate::store::audit::Actor;
 use crate::store::db::{Step, Unit, all, first, last};
 use crate::store::records::{RefreshToken, Session, User};
 use crate::store::users::{self, Patch};
-use crate::store::{refresh_tokens, sessions};
+use crate::store::{cleanup, refresh_tokens, sessions};
 use axum::body::Body;
 use http::Response;
 use serde::Deserialize;
@@ -134,11 +134,23 @@ async fn refresh(auth: &Auth, call: &Call, unit: Unit, rows: Rows) -> Outcome<Re
     let steps = write(auth, call, &rows, rotated.then_some(next.as_str()));
     let results = unit.commit(steps).await.map_err(database(FAILED))?;
     let user: User = last(&results).map_err(database(FAILED))?;
+    clean_up(auth, call).await;
     let mut response = Grant::new(auth, user, &rows.session, next, call.now)?.respond();
     if rotated {
         reply::set(&mut response, "sb-auth-refresh-token-reuse", "false");
     }
     Ok(response)
+}
+
+/// Now and then takes away old rows. That it fails is no reason to fail the request.
+async fn clean_up(auth: &Auth, call: &Call) {
+    let [random] = token::random_bytes::<1>();
+    if random.checked_rem(auth.settings.cleanup_every) != Some(0) {
+        return;
+    }
+    if let Err(error) = auth.db.run(cleanup::steps(call.now)).await {
+        tracing::warn!(%error, "old rows could not be taken away");
+    }
 }
 
 /// The token to hand out again, or nothing for a new one; else the refusal and whether it ends the family.

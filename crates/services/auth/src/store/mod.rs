@@ -4,6 +4,7 @@
 //! settings that every transaction begins with (see [`db`]).
 
 pub(crate) mod audit;
+pub(crate) mod cleanup;
 pub(crate) mod db;
 pub(crate) mod factors;
 pub(crate) mod flow_states;

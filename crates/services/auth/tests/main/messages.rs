@@ -251,3 +251,29 @@ async fn guessing_voids_the_code() {
     let next = world.mail("magiclink").await["token"].clone();
     guess(&next).await.ok();
 }
+
+#[tokio::test]
+async fn a_project_sends_so_many_messages_an_hour() {
+    let world = World::with(|s| {
+        s.mailer_autoconfirm = false;
+        s.phone_enabled = true;
+        s.sms_provider = "twilio".to_owned();
+        s.rate_limits.email_sent = 1;
+        s.rate_limits.sms_sent = 1;
+    })
+    .await;
+    let mail = async |n: u32| world.post("/otp", json!({ "email": format!("u{n}@example.com") })).await;
+    let text = async |n: u32| world.post("/otp", json!({ "phone": format!("491700{n}") })).await;
+    mail(1).await.ok();
+    assert_eq!(mail(2).await.refusal(), (429, "over_email_send_rate_limit"));
+    text(1).await.ok();
+    assert_eq!(text(2).await.refusal(), (429, "over_sms_send_rate_limit"));
+    assert_eq!(
+        world.sql("select count(*) from auth.users").await,
+        "2",
+        "nobody is made without their message"
+    );
+    world.advance(3600);
+    mail(2).await.ok();
+    text(2).await.ok();
+}

@@ -165,3 +165,17 @@ async fn the_banned_do_not_refresh() {
     assert_eq!(banned.refusal(), (400, "user_banned"));
     assert_eq!(banned.body["msg"], "Invalid Refresh Token: User Banned");
 }
+
+#[tokio::test]
+async fn old_tokens_are_taken_away_but_not_the_one_a_client_may_come_back_with() {
+    let world = World::with(|s| s.cleanup_every = 1).await;
+    let first = first_token(&world).await;
+    let second = world.refresh(&first).await.ok();
+    let third = world.refresh(token(&second)).await.ok();
+    let fourth = world.refresh(token(&third)).await.ok();
+    world.advance(90_000);
+    let repeated = world.refresh(token(&third)).await.ok();
+    assert_eq!(token(&repeated), token(&fourth));
+    assert_eq!(world.sql("select count(*) from auth.refresh_tokens").await, "2");
+    assert_eq!(world.refresh(&first).await.refusal(), (400, "refresh_token_not_found"));
+}
