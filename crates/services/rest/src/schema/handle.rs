@@ -14,6 +14,9 @@ use tokio::sync::watch;
 
 /// How long a reload waits for more requests of its burst.
 const DEBOUNCE: Duration = Duration::from_millis(100);
+/// Between reloads passes at least this many times as long as a load takes: whoever can NOTIFY cannot make the
+/// database do nothing else.
+const REST_FACTOR: u32 = 4;
 /// The first and the longest wait before a failed load is tried again.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(32));
 /// How long a request waits for the very first load.
@@ -67,6 +70,17 @@ struct Work {
     retry_after: Duration,
     cause: Option<Arc<LoadError>>,
     status: SchemaStatus,
+    /// When the last load succeeded.
+    ended: Option<Instant>,
+}
+
+impl Work {
+    /// How long a reload waits: for more requests of its burst, and for the database to have done other things.
+    fn pause(&self) -> Duration {
+        let rest = self.status.last_load * REST_FACTOR;
+        let rested = self.ended.map_or(rest, |ended| ended.elapsed());
+        DEBOUNCE.max(rest.saturating_sub(rested))
+    }
 }
 
 impl SchemaHandle {
@@ -130,7 +144,8 @@ impl SchemaHandle {
 
     /// Asks for a reload. Returns at once.
     pub fn reload(&self) {
-        self.start(DEBOUNCE);
+        let wait = lock(&self.inner.work).pause();
+        self.start(wait);
     }
 
     /// Asks for a reload if there is something to be stale, also when the first load is under way: a handle that
@@ -211,8 +226,9 @@ async fn work_off(inner: Weak<Inner>, wait: Duration) {
             if strong.is_done() {
                 return;
             }
+            let wait = lock(&strong.work).pause();
             drop(strong);
-            tokio::time::sleep(DEBOUNCE).await;
+            tokio::time::sleep(wait).await;
         } else {
             drop(strong);
             tokio::time::sleep(backoff).await;
@@ -243,6 +259,7 @@ impl Inner {
                 tracing::info!(took_ms = took.as_millis(), "schema cache loaded: {}", cache.summary());
                 work.status.loads += 1;
                 work.status.last_load = took;
+                work.ended = Some(Instant::now());
                 work.cause = None;
                 let old = write(&self.current).replace(Arc::new(cache));
                 if let (true, Some(_), Some(pool)) = (self.recycle, old, &self.pool) {
