@@ -20,7 +20,7 @@ const CONNECTIONS_MAX: usize = 4096;
 /// How long a client may take to send a request's head, idle time between requests included.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// A request's head may have this many bytes: `in.(…)` lists make long addresses.
-const HEAD_BYTES_MAX: usize = 1024 * 1024;
+const HEAD_BYTES_MAX: usize = 256 * 1024;
 /// How long requests under way may take once the server is told to stop.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long accepting rests after it failed (no file handles left).
