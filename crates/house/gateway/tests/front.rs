@@ -3,6 +3,7 @@
 use crate::house::{Answer, FIRST, House, Plan, SECOND, SECRET_KEY, legacy};
 use gateway::{Limits, ProjectLimits};
 use serde_json::Value;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 fn apikey(key: &str) -> String {
@@ -206,4 +207,47 @@ async fn slow_services_time_out_and_broken_ones_answer_500() {
     assert_eq!((broken.status, &broken.json()["code"]), (500, &"unexpected_failure".into()));
     assert!(!broken.body.contains("as asked"));
     house.close().await;
+}
+
+/// Log lines of this thread.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn the_access_log_tells_what_happened_and_no_names() {
+    let lines = Lines::default();
+    let written = lines.clone();
+    let subscriber = tracing_subscriber::fmt().json().with_writer(move || lines.clone()).finish();
+    let _logging = tracing::subscriber::set_default(subscriber);
+    let house = House::open(Plan::default()).await;
+    let key = legacy(0, "anon");
+    let token = format!("authorization: Bearer {SECRET_KEY}");
+    let headers = [&*apikey(&key), &token, "x-request-id: the-request"];
+    let path = "/rest/v1/secret_table?email=eq.someone@example.com";
+    assert_eq!(house.send_body("POST", path, &headers, "a secret body").await.status, 200);
+    house.close().await;
+    let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+    let line = text.lines().find(|line| line.contains(r#""target":"access""#)).unwrap();
+    let line: Value = serde_json::from_str(line).unwrap();
+    let fields = &line["fields"];
+    assert_eq!(
+        (&fields["status"], &fields["route"], &fields["service"]),
+        (&200.into(), &"table".into(), &"rest".into())
+    );
+    assert_eq!((&fields["request_id"], &fields["project"]), (&"the-request".into(), &FIRST.into()));
+    assert!(fields["bytes"].as_u64().is_some_and(|bytes| bytes > 0) && fields["duration_ms"].is_number());
+    for secret in ["secret_table", "example.com", &key, SECRET_KEY, "secret body"] {
+        assert!(!text.contains(secret), "{secret}: {text}");
+    }
 }

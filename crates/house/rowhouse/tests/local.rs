@@ -161,3 +161,30 @@ fn a_program_in_the_background_is_seen_and_stopped() {
     assert!(run(&["stop", "--workdir", workdir]).stdout.starts_with(b"stopped"));
     assert!(run(&["stop", "--workdir", workdir]).stdout.starts_with(b"nothing was running"));
 }
+
+#[test]
+fn the_doctor_names_what_is_wrong_and_the_cure() {
+    let folder = Folder::new();
+    let workdir = folder.path().to_str().unwrap();
+    let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (taken, free) = (holder.local_addr().unwrap().port(), free_port());
+    folder.write("config.toml", &format!("colour = 1\n[api]\nport = {free}\n[db]\nport = {free}\n"));
+    let output = run(&["doctor", "--workdir", workdir]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said}");
+    for part in [
+        "ok    PostgreSQL 1",
+        "ok    the data directory",
+        "warn  supabase/config.toml: colour",
+        "MB are free",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    folder.write("config.toml", &format!("[api]\nport = {taken}\n[db]\nport = {free}\n"));
+    let output = run(&["doctor", "--workdir", workdir, "--pg-bin", "/nonexistent"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(!output.status.success(), "{said}");
+    for part in [format!("fail  port {taken}"), "--api-port".to_owned(), "fail  no PostgreSQL".to_owned()] {
+        assert!(said.contains(&part), "{part}: {said}");
+    }
+}

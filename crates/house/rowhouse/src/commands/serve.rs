@@ -14,6 +14,9 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 
+/// How long services of a project are kept without a request, where servers never sleep.
+const SERVICES_IDLE: Duration = Duration::from_secs(300);
+
 pub async fn run(args: ServeArgs, surroundings: Surroundings) -> anyhow::Result<()> {
     let begun = Instant::now();
     let signals = Signals::new()?;
@@ -92,7 +95,8 @@ async fn open(
             limits: ProjectLimits::default(),
             pools: PoolSizes::default(),
             limits_clients: true,
-            idle: idle(args),
+            // Services are dropped in any case: what they remember would add up over thousands of projects.
+            idle: Some(idle(args).unwrap_or(SERVICES_IDLE)),
         },
     };
     let house = House::open(platform.clone(), &plan.data, front)?;

@@ -63,7 +63,8 @@ impl Addresses {
         match &self.base_domain {
             Some(domain) => {
                 let (scheme, rest) = self.public_url.split_once("://").unwrap_or(("http", ""));
-                let port = rest.rsplit_once(':').map(|(_, port)| format!(":{port}")).unwrap_or_default();
+                let port = rest.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
+                let port = port.map(|(_, port)| format!(":{port}")).unwrap_or_default();
                 format!("{scheme}://{project}.{domain}{port}")
             }
             None => format!("{}/p/{project}", self.public_url),
@@ -274,5 +275,7 @@ mod tests {
         assert_eq!(addresses.of(&b), "https://h.test:8443/p/bbbbbbbbbbbbbbbbbbbb");
         addresses.base_domain = Some("base.test".to_owned());
         assert_eq!(addresses.of(&b), "https://bbbbbbbbbbbbbbbbbbbb.base.test:8443");
+        addresses.public_url = "http://[::1]".to_owned();
+        assert_eq!(addresses.of(&b), "http://bbbbbbbbbbbbbbbbbbbb.base.test");
     }
 }
