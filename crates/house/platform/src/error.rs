@@ -30,6 +30,9 @@ pub enum Error {
     /// The project is not in a state for that.
     #[error("the project {project} is {status}")]
     NotReady { project: String, status: &'static str },
+    /// Another change of the same project, or its traffic, does not let this one through.
+    #[error("the project is busy with another change or with long requests; try again")]
+    Busy,
     /// The operation exists only for the other tenancy.
     #[error("{0}")]
     WrongTenancy(&'static str),
@@ -71,7 +74,7 @@ impl From<Error> for Fault {
             Error::Catalog(catalog::Error::Taken { .. }) => {
                 fault(StatusCode::CONFLICT, "already_exists", text)
             }
-            Error::Catalog(catalog::Error::Busy { .. }) | Error::NotReady { .. } => {
+            Error::Catalog(catalog::Error::Busy { .. }) | Error::Busy | Error::NotReady { .. } => {
                 fault(StatusCode::CONFLICT, "project_busy", text)
             }
             Error::Invalid { .. } | Error::WrongTenancy(_) => {

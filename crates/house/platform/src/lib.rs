@@ -91,6 +91,7 @@ struct Inner {
     failpoints: Failpoints,
     jobs: Semaphore,
     running: RunningJobs,
+    turns: entities::Turns,
     /// Jobs go on when whoever asked for them went away.
     tasks: TaskTracker,
     mender: OnceLock<JoinHandle<()>>,
@@ -138,6 +139,7 @@ impl Platform {
             failpoints: options.failpoints,
             jobs: Semaphore::new(JOBS_MAX),
             running: RunningJobs::default(),
+            turns: entities::Turns::default(),
             tasks: TaskTracker::new(),
             mender: OnceLock::new(),
         };

@@ -219,7 +219,9 @@ impl Managed {
             max_connections: SYSTEM_CONNECTIONS,
             shared_buffers_mb: SYSTEM_BUFFERS_MB,
             ..Tuning::default()
-        };
+        }
+        // One change of an app's model may lock thousands of relations.
+        .with("max_locks_per_transaction", "256");
         instances.create(&name, &template, &tuning).await?;
         // The first dedicated project will want its template; the system's server starts meanwhile. A failure shows
         // when the template is needed.

@@ -94,7 +94,7 @@ async fn a_database_of_an_earlier_version_is_upgraded_once_and_keeps_its_owners_
         .await
         .unwrap();
     admin
-        .batch("update rowhouse.bootstrap set version = 'old'; drop function storage.operation() cascade")
+        .batch("update rowhouse.bootstrap set version = 'old'; drop function extensions.pgrst_ddl_watch() cascade")
         .await
         .unwrap();
     let upgrades: Vec<_> = (0..3)
@@ -113,7 +113,7 @@ async fn a_database_of_an_earlier_version_is_upgraded_once_and_keeps_its_owners_
     assert_eq!(done, 1);
     let rows = admin
         .query(
-            "select to_regprocedure('storage.operation()') is not null,
+            "select to_regprocedure('extensions.pgrst_ddl_watch()') is not null,
             (select rolconfig::text from pg_roles where rolname = 'anon') like '%1s%'",
             &[],
         )

@@ -106,3 +106,30 @@ async fn creating_an_extension_runs_nothing_of_the_owners() {
     assert_eq!(placed, ["autoinc tools", "moddatetime extensions"]);
     assert!(!is_superuser(&mut admin, "postgres").await);
 }
+
+#[tokio::test]
+async fn an_upgrade_runs_nothing_of_the_owners() {
+    let (_server, config) = project().await;
+    let mut admin = Connection::connect(&config).await.unwrap();
+    let mut owner = Connection::connect(&config.with_user("postgres")).await.unwrap();
+    owner
+        .batch(
+            "create function public.evil() returns trigger language plpgsql as
+               $$ begin execute 'reset role'; execute 'alter role postgres superuser'; return new; end $$;
+             grant execute on function public.evil() to public;
+             grant usage on schema public to supabase_auth_admin, supabase_storage_admin;
+             set role supabase_auth_admin;
+             create trigger evil before insert or update or delete on auth.schema_migrations
+               for each row execute function public.evil();
+             set role supabase_storage_admin;
+             create trigger evil before insert or update or delete on storage.migrations
+               for each row execute function public.evil()",
+        )
+        .await
+        .unwrap();
+    admin.batch("update rowhouse.bootstrap set version = 'old'").await.unwrap();
+    assert!(bootstrap::upgrade_dedicated(&mut admin).await.unwrap());
+    assert!(!is_superuser(&mut admin, "postgres").await);
+    refused(&mut owner, "reset role; create table rowhouse.mine (id int)").await;
+    refused(&mut owner, "update rowhouse.bootstrap set version = 'x'").await;
+}

@@ -38,15 +38,18 @@ pub fn shard() -> Vec<Script> {
     with_record(shard_scripts())
 }
 
-/// Brings the database of a dedicated project, made by an earlier version of this program, to what this one makes. What
-/// its owner may have changed since (rights, defaults, settings of roles) is left alone. Whether there was
-/// anything to do.
+/// Brings what is the superuser's own in a dedicated project's database, made by an earlier version of this program,
+/// to what this one makes. Whether there was anything to do.
+///
+/// Nothing else is touched: the project's owner may become the owners of `auth`, `storage` and `realtime`, so a
+/// statement on their tables could fire a trigger of the tenant's, in a superuser's session. Changes to those
+/// schemas must be made in sessions that log in as their owners.
 ///
 /// # Errors
 /// As [`run`].
 pub async fn upgrade_dedicated(connection: &mut Connection) -> Result<bool, ScriptError> {
     let scripts = dedicated();
-    let upgrade = scripts.iter().filter(|script| !CREATION_ONLY.contains(&script.name)).cloned().collect();
+    let upgrade = scripts.iter().filter(|script| SUPERUSERS_OWN.contains(&script.name)).cloned().collect();
     upgrade_to(connection, &record(&dedicated_scripts()), upgrade).await
 }
 
@@ -58,8 +61,8 @@ pub async fn upgrade_shard(connection: &mut Connection) -> Result<bool, ScriptEr
     upgrade_to(connection, &record(&shard_scripts()), shard()).await
 }
 
-/// Scripts that only the creation of a dedicated project runs.
-const CREATION_ONLY: [&str; 2] = ["roles", "database"];
+/// Scripts that write nothing but objects of the superuser's, in schemas where nobody else can make any.
+const SUPERUSERS_OWN: [&str; 4] = ["extensions", "graphql", "watch", "record"];
 /// The key of the advisory lock under which a database is upgraded.
 const LOCK: i64 = 0x626f_6f74;
 

@@ -34,12 +34,9 @@ begin
       ('dashboard_user', 'nologin createdb noreplication')
     ) as roles(name, attributes)
   loop
+    -- What is there already, on a server that is not ours alone, stays as its operator made it.
     if not exists (select from pg_catalog.pg_roles where rolname = wanted.name) then
-      execute format('create role %I', wanted.name);
-    end if;
-    -- Nobody is demoted who runs this script: a superuser may not take the attribute from itself.
-    if wanted.name <> current_user then
-      execute format('alter role %I with %s', wanted.name, wanted.attributes);
+      execute format('create role %I with %s', wanted.name, wanted.attributes);
     end if;
   end loop;
 end

@@ -34,6 +34,17 @@ pub struct StoredModel {
 /// The first key of the advisory locks by which models of one app are applied one after the other.
 const LOCK: i32 = 0x656e_7469;
 
+/// Neither a reader of the app's tables nor a large one of them keeps a connection that other apps need.
+const LIMITS: &str = "set local lock_timeout = '5s'; set local statement_timeout = '60s'";
+
+/// A lock that did not come in time, or work that took too long, is the app's own affair.
+fn busy(error: pg::Error) -> Error {
+    match error.sqlstate() {
+        Some("55P03" | "57014") => Error::Busy,
+        _ => error.into(),
+    }
+}
+
 /// Makes the project's tables what the model says.
 ///
 /// # Errors
@@ -47,9 +58,12 @@ pub async fn apply(
 ) -> Result<Applied, Error> {
     let wanted = Model::parse(model).map_err(Error::Model)?;
     let place = Place::of(project)?;
+    let _turn = platform.inner.turns.take(place.app).await?;
     let mut admin = platform.shard_admin(place.shard).await?;
     let mut tx = admin.begin().await?;
-    tx.query("select pg_advisory_xact_lock($1, $2)", &[param(LOCK), param(place.app)]).await?;
+    tx.batch(LIMITS).await?;
+    // Another program may serve the same platform.
+    tx.query("select pg_advisory_xact_lock($1, $2)", &[param(LOCK), param(place.app)]).await.map_err(busy)?;
     let stored = read(tx.connection(), place.app).await?;
     let plan = diff(place.tables(), &stored.model, &wanted).map_err(Error::Model)?;
     if !plan.destructive.is_empty() && !allow_destructive {
@@ -168,7 +182,7 @@ async fn execute(c: &mut Connection, place: &Place, plan: &Plan) -> Result<(), E
     }
     c.batch(&script).await.map_err(|error| match error.sqlstate() {
         Some(state) if rows_do_not_fit(state) => Error::RowsDoNotFit(error),
-        _ => Error::Database(error),
+        _ => busy(error),
     })?;
     // Whoever serves this shard hears which schema is not what it was.
     let payload = format!("reload schema {}", place.schema);

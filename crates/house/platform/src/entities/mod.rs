@@ -12,8 +12,10 @@ mod model;
 mod names;
 mod parse;
 mod policies;
+mod turns;
 
 pub use apply::{Applied, StoredModel, apply, plan, show};
 pub use diff::Destructive;
 pub use model::{Column, ColumnType, Entity, Model, OnDelete, Reference, Scope};
 pub use parse::Problem;
+pub(crate) use turns::Turns;

@@ -22,8 +22,12 @@ impl fmt::Display for Problem {
     }
 }
 
-const ENTITIES_MAX: usize = 500;
-const COLUMNS_MAX: usize = 200;
+// Applying a model, and dropping an app, locks each of its tables and indexes in one transaction, and the server has
+// one table of locks for all apps.
+const ENTITIES_MAX: usize = 200;
+const COLUMNS_MAX: usize = 100;
+/// Columns with an index of their own, in the whole model.
+const INDEXED_MAX: usize = 500;
 /// More problems than these help nobody.
 const PROBLEMS_MAX: usize = 100;
 const DISPLAY_NAME_CHARS_MAX: usize = 200;
@@ -51,6 +55,11 @@ impl Model {
             }
         };
         let model = Model { entities };
+        let indexed = |column: &&Column| column.unique || column.references.is_some();
+        if model.entities.iter().flat_map(|entity| &entity.columns).filter(indexed).count() > INDEXED_MAX {
+            reader
+                .problem("entities", format!("at most {INDEXED_MAX} columns that are unique or references"));
+        }
         reader.check_whole(&model);
         if reader.problems.is_empty() { Ok(model) } else { Err(reader.problems) }
     }
