@@ -26,7 +26,7 @@ pub enum Server {
 /// The name of the catalog's database on our own server.
 const CATALOG: &str = "rowhouse";
 /// Connections that the server of the catalog and the shards accepts.
-const SYSTEM_CONNECTIONS: u32 = 200;
+const SYSTEM_CONNECTIONS: u32 = 500;
 const SYSTEM_BUFFERS_MB: u32 = 128;
 
 pub(crate) enum Servers {
@@ -221,7 +221,7 @@ impl Managed {
             ..Tuning::default()
         }
         // One change of an app's model may lock thousands of relations.
-        .with("max_locks_per_transaction", "256");
+        .with("max_locks_per_transaction", "128");
         instances.create(&name, &template, &tuning).await?;
         // The first dedicated project will want its template; the system's server starts meanwhile. A failure shows
         // when the template is needed.

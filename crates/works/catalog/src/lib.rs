@@ -40,6 +40,8 @@ pub struct Catalog {
 struct Inner {
     pool: Pool,
     key: MasterKey,
+    /// What lookups of projects may use of the pool.
+    lookups: Pool,
     cache: Arc<LookupCache>,
     watcher: tokio::task::JoinHandle<()>,
 }
@@ -79,7 +81,9 @@ impl Catalog {
         let cache = Arc::new(LookupCache::default());
         let watcher = tokio::spawn(resolve::watch(config.clone(), Arc::clone(&cache)));
         let pool = Pool::new(config, options);
-        Ok(Catalog { inner: Arc::new(Inner { pool, key, cache, watcher }) })
+        // Strangers make lookups: however many, they leave connections for everything else.
+        let lookups = pool.share(CONNECTIONS_MAX / 2);
+        Ok(Catalog { inner: Arc::new(Inner { pool, lookups, key, cache, watcher }) })
     }
 
     /// Stops hearing of changes and closes the connections, before the server itself stops.

@@ -9,8 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How many projects are kept.
 const PROJECTS_MAX: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
-/// How many names of projects are kept, among them names that mean nothing.
+/// How many names of projects are kept.
 const NAMES_MAX: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
+/// How many names that mean nothing are kept. Anybody can invent them, so they have a place of their own, where they
+/// push out each other only.
+const NOTHINGS_MAX: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 
 /// What the cache knows of a lookup.
 #[derive(Debug)]
@@ -23,7 +26,8 @@ pub(crate) enum Known {
 }
 
 struct Entries {
-    names: LruCache<Lookup, Option<ProjectRef>>,
+    names: LruCache<Lookup, ProjectRef>,
+    nothings: LruCache<Lookup, ()>,
     projects: LruCache<ProjectRef, Arc<Resolved>>,
 }
 
@@ -37,7 +41,11 @@ pub(crate) struct LookupCache {
 
 impl Default for LookupCache {
     fn default() -> Self {
-        let entries = Entries { names: LruCache::new(NAMES_MAX), projects: LruCache::new(PROJECTS_MAX) };
+        let entries = Entries {
+            names: LruCache::new(NAMES_MAX),
+            nothings: LruCache::new(NOTHINGS_MAX),
+            projects: LruCache::new(PROJECTS_MAX),
+        };
         LookupCache {
             entries: Mutex::new(entries),
             generation: AtomicU64::new(0),
@@ -58,10 +66,8 @@ impl LookupCache {
             return unknown();
         }
         let mut entries = self.entries();
-        let reference = match entries.names.get(lookup) {
-            Some(Some(reference)) => reference.clone(),
-            Some(None) => return Known::Nothing,
-            None => return unknown(),
+        let Some(reference) = entries.names.get(lookup).cloned() else {
+            return if entries.nothings.get(lookup).is_some() { Known::Nothing } else { unknown() };
         };
         match entries.projects.get(&reference) {
             Some(project) => Known::Project(Arc::clone(project)),
@@ -75,10 +81,14 @@ impl LookupCache {
         if !self.listening.load(Ordering::Acquire) || self.generation.load(Ordering::Acquire) != generation {
             return;
         }
-        entries.names.put(lookup, found.map(|p| p.project.reference.clone()));
-        if let Some(project) = found {
-            entries.projects.put(project.project.reference.clone(), Arc::clone(project));
-        }
+        let Some(project) = found else {
+            entries.names.pop(&lookup);
+            entries.nothings.put(lookup, ());
+            return;
+        };
+        entries.nothings.pop(&lookup);
+        entries.names.put(lookup, project.project.reference.clone());
+        entries.projects.put(project.project.reference.clone(), Arc::clone(project));
     }
 
     /// Drops what is known of a project, and all that is known to be nothing.
@@ -88,12 +98,13 @@ impl LookupCache {
         let stale: Vec<Lookup> = entries
             .names
             .iter()
-            .filter(|(_, found)| found.as_ref().is_none_or(|r| r.as_str() == reference))
+            .filter(|(_, found)| found.as_str() == reference)
             .map(|(lookup, _)| lookup.clone())
             .collect();
         for lookup in stale {
             entries.names.pop(&lookup);
         }
+        entries.nothings.clear();
         if let Ok(reference) = reference.parse() {
             entries.projects.pop(&reference);
         }
@@ -104,6 +115,7 @@ impl LookupCache {
         let mut entries = self.entries();
         self.generation.fetch_add(1, Ordering::AcqRel);
         entries.names.clear();
+        entries.nothings.clear();
         entries.projects.clear();
         self.listening.store(listening, Ordering::Release);
     }

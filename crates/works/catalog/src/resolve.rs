@@ -47,7 +47,7 @@ impl Catalog {
             Known::Nothing => return Ok(None),
             Known::Unknown(generation) => generation,
         };
-        let mut connection = self.connection().await?;
+        let mut connection = self.inner.lookups.get().await?;
         let found = match find(&mut connection, &lookup).await? {
             Some(reference) => self.load(&mut connection, &reference).await?.map(Arc::new),
             None => None,

@@ -58,6 +58,8 @@ pub struct PoolStatus {
 #[derive(Debug, Clone)]
 pub struct Pool {
     shared: Arc<Shared>,
+    /// The places of one tenant among several.
+    share: Option<Arc<Semaphore>>,
 }
 
 #[derive(Debug)]
@@ -97,7 +99,15 @@ impl Pool {
                 generation: AtomicU64::new(0),
                 reaping: AtomicBool::new(false),
             }),
+            share: None,
         }
+    }
+
+    /// The same pool for one tenant among several: through the value, and clones of it, no more than `max` of the
+    /// connections are in use at a time, so that the others find some free.
+    #[must_use]
+    pub fn share(&self, max: usize) -> Pool {
+        Pool { shared: Arc::clone(&self.shared), share: Some(Arc::new(Semaphore::new(max.max(1)))) }
     }
 
     /// A connection for exclusive use, returned when dropped.
@@ -106,7 +116,7 @@ impl Pool {
     /// [`Error::PoolTimeout`] when none becomes free in time; otherwise what opening one says.
     pub async fn get(&self) -> Result<PooledConnection, Error> {
         let shared = &self.shared;
-        let permit = self.permit().await?;
+        let permit = self.permits().await?;
         loop {
             let popped = shared.idle().pop();
             let Some(mut idle) = popped else { break };
@@ -128,21 +138,37 @@ impl Pool {
         Ok(PooledConnection::new(shared, connection, Instant::now(), generation, permit))
     }
 
-    async fn permit(&self) -> Result<OwnedSemaphorePermit, Error> {
-        let shared = &self.shared;
-        if let Ok(permit) = Arc::clone(&shared.permits).try_acquire_owned() {
-            return Ok(permit);
+    /// A place in the tenant's share, then one in the pool.
+    async fn permits(&self) -> Result<Permits, Error> {
+        if let Some(permits) = self.free_permits() {
+            return Ok(permits);
         }
-        let _waiting = Waiting::new(&shared.waiting);
-        let acquire = Arc::clone(&shared.permits).acquire_owned();
-        match tokio::time::timeout(shared.options.acquire_timeout, acquire).await {
-            Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(_closed)) => Err(Error::Closed),
-            Err(_elapsed) => {
-                shared.timeouts.fetch_add(1, Ordering::Relaxed);
-                Err(Error::PoolTimeout)
-            }
-        }
+        let wait = async {
+            let share = match &self.share {
+                Some(share) => {
+                    Some(Arc::clone(share).acquire_owned().await.map_err(|_closed| Error::Closed)?)
+                }
+                None => None,
+            };
+            let pool = Arc::clone(&self.shared.permits).acquire_owned().await;
+            Ok(Permits { _pool: pool.map_err(|_closed| Error::Closed)?, _share: share })
+        };
+        let _waiting = Waiting::new(&self.shared.waiting);
+        let timeout = self.shared.options.acquire_timeout;
+        tokio::time::timeout(timeout, wait).await.unwrap_or_else(|_elapsed| {
+            self.shared.timeouts.fetch_add(1, Ordering::Relaxed);
+            Err(Error::PoolTimeout)
+        })
+    }
+
+    /// Places that are free at once.
+    fn free_permits(&self) -> Option<Permits> {
+        let free = |places: &Arc<Semaphore>| Arc::clone(places).try_acquire_owned().ok();
+        let share = match &self.share {
+            Some(share) => Some(free(share)?),
+            None => None,
+        };
+        Some(Permits { _pool: free(&self.shared.permits)?, _share: share })
     }
 
     /// Runs one statement on some connection.
@@ -230,6 +256,13 @@ impl Shared {
     }
 }
 
+/// The right to one connection.
+#[derive(Debug)]
+struct Permits {
+    _pool: OwnedSemaphorePermit,
+    _share: Option<OwnedSemaphorePermit>,
+}
+
 /// Counts a waiting caller, also when its future is dropped.
 struct Waiting<'a>(&'a AtomicUsize);
 
@@ -255,7 +288,7 @@ pub struct PooledConnection {
     born: Instant,
     generation: u64,
     /// `None` only while being dropped.
-    permit: Option<OwnedSemaphorePermit>,
+    permits: Option<Permits>,
 }
 
 impl PooledConnection {
@@ -264,14 +297,14 @@ impl PooledConnection {
         connection: Connection,
         born: Instant,
         generation: u64,
-        permit: OwnedSemaphorePermit,
+        permits: Permits,
     ) -> Self {
         PooledConnection {
             shared: Arc::clone(shared),
             connection: Some(connection),
             born,
             generation,
-            permit: Some(permit),
+            permits: Some(permits),
         }
     }
 }
@@ -299,11 +332,11 @@ impl Drop for PooledConnection {
             {
                 // Its statement may still run, with nobody left to read the answer.
                 // Until it is told to stop, it counts: the server has not more of us than we may open.
-                let (token, permit) = (connection.cancel_token(), self.permit.take());
+                let (token, permits) = (connection.cancel_token(), self.permits.take());
                 runtime.spawn(async move {
                     let _ = token.cancel().await;
                     drop(connection);
-                    drop(permit);
+                    drop(permits);
                 });
             }
             return;

@@ -186,6 +186,21 @@ async fn a_pool_is_bounded_and_says_so() {
 }
 
 #[tokio::test]
+async fn a_share_of_a_pool_leaves_the_rest_to_others() {
+    let database = Postgres::shared().await.database().await;
+    let options =
+        PoolOptions { max: 2, acquire_timeout: Duration::from_millis(50), ..PoolOptions::default() };
+    let pool = Pool::new(database.config.clone(), options);
+    let (greedy, other) = (pool.share(1), pool.share(1));
+    let held = greedy.get().await.unwrap();
+    assert!(matches!(greedy.clone().get().await, Err(Error::PoolTimeout)));
+    other.query("select 1", &[]).await.unwrap();
+    drop(held);
+    greedy.query("select 1", &[]).await.unwrap();
+    assert_eq!(pool.status().size, 2);
+}
+
+#[tokio::test]
 async fn a_terminated_session_is_replaced_without_the_caller_noticing() {
     let database = Postgres::shared().await.database().await;
     let pool = database.pool();

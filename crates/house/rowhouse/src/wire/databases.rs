@@ -47,6 +47,13 @@ impl Database {
         self.shared_says.get_or_try_init(read).await.cloned()
     }
 
+    /// The same database for one project of a shard. It gets no more than a quarter of the connections at a time, so
+    /// that however busy it is, the others find some free.
+    pub(super) fn shared_out(&self) -> Database {
+        let share = |pool: &Pool| pool.share((pool.status().max / 4).max(2));
+        Database { rest: share(&self.rest), auth: share(&self.auth), ..self.clone() }
+    }
+
     /// Closes what is idle now, and the rest when it comes back.
     pub fn close(&self) {
         self.rest.close();
@@ -98,7 +105,11 @@ fn named(config: &Config, application_name: &str) -> Config {
     Config { application_name: application_name.to_owned(), ..config.clone() }
 }
 
+/// The most bytes that PostgreSQL may answer one request with: an answer is in our memory whole.
+const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 fn pool(config: Config, max: usize) -> Pool {
+    let config = Config { answer_bytes_max: ANSWER_BYTES_MAX, ..config };
     let options = PoolOptions { max, acquire_timeout: Duration::from_secs(10), ..PoolOptions::default() };
     Pool::new(config, options)
 }

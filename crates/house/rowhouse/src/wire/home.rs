@@ -2,7 +2,7 @@
 
 use super::databases::Database;
 use super::in_database;
-use super::{ProjectSettings, Wire, entities, unavailable};
+use super::{ProjectSettings, Wire, entities, not_now, unavailable};
 use axum::body::Body;
 use fault::Fault;
 use gateway::{BoxFuture, Service, Services};
@@ -15,13 +15,16 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
+/// How long a failure to make the services is taken for the state of things.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+
 /// A project's services, running or not.
 pub(super) struct Home {
     wire: Weak<super::Inner>,
     pub resolved: Arc<Resolved>,
     state: Mutex<State>,
-    /// Held by the request that makes the services; the others wait for it.
-    building: tokio::sync::Mutex<()>,
+    /// Held by the request that makes the services; the others wait for it. Holds when that last failed.
+    building: tokio::sync::Mutex<Option<Instant>>,
 }
 
 struct State {
@@ -69,11 +72,17 @@ impl Home {
             self.keep_awake().await?;
             return Ok(running);
         }
-        let _turn = self.building.lock().await;
+        let mut failed = self.building.lock().await;
         if let Some(running) = self.current() {
             return Ok(running);
         }
-        let running = Arc::new(Box::pin(self.build()).await?);
+        // Those who waited for an attempt share its failure, rather than trying one after the other.
+        if failed.is_some_and(|at| at.elapsed() < RETRY_AFTER) {
+            return Err(not_now());
+        }
+        let built = Box::pin(self.build()).await;
+        *failed = built.is_err().then(Instant::now);
+        let running = Arc::new(built?);
         self.state().running = Some(Arc::clone(&running));
         Ok(running)
     }
@@ -100,8 +109,11 @@ impl Home {
         let (inner, project) = (&wire.inner, &self.resolved.project);
         let endpoint = inner.platform.endpoint(project).await.map_err(unavailable)?;
         let is_own = project.tenancy == Tenancy::Dedicated;
-        let database =
-            if is_own { inner.databases.open(&endpoint) } else { inner.databases.shared(&endpoint) };
+        let database = if is_own {
+            inner.databases.open(&endpoint)
+        } else {
+            inner.databases.shared(&endpoint).shared_out()
+        };
         let settings = ProjectSettings::of(project);
         let secrets = &self.resolved.jwt_secrets;
         let url = inner.settings.addresses.of(&project.reference);
@@ -186,9 +198,8 @@ impl Service for AuthService {
 }
 
 pub(super) fn failed(fault: &Fault, body: Vec<u8>) -> Response<Body> {
-    if fault.status.is_server_error() {
-        let cause = fault.cause().map(ToString::to_string);
-        tracing::error!(status = fault.status.as_u16(), cause, "{}", fault.message);
+    if let Some(cause) = fault.cause().filter(|_| fault.status.is_server_error()) {
+        tracing::error!(status = fault.status.as_u16(), %cause, "{}", fault.message);
     }
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = fault.status;

@@ -249,13 +249,14 @@ fn api_keys(resolved: &Resolved) -> ApiKeys {
 
 /// The platform's own troubles are not the client's fault, and may pass.
 fn unavailable(error: platform::Error) -> Fault {
-    Fault::new(
-        http::StatusCode::SERVICE_UNAVAILABLE,
-        "unavailable",
-        "The project cannot be reached right now",
-    )
-    .with_header(http::header::RETRY_AFTER, http::HeaderValue::from_static("1"))
-    .caused_by(error.to_string())
+    not_now().caused_by(error.to_string())
+}
+
+/// The same, where the trouble has been told before.
+fn not_now() -> Fault {
+    let message = "The project cannot be reached right now";
+    Fault::new(http::StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
+        .with_header(http::header::RETRY_AFTER, http::HeaderValue::from_static("1"))
 }
 
 #[cfg(test)]
