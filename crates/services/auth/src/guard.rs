@@ -61,7 +61,8 @@ pub(crate) async fn user(auth: &Auth, call: &Call) -> Outcome<Signed> {
     Ok(Signed { claims, user, session, audience })
 }
 
-fn no_session() -> crate::refusal::Refusal {
+/// The session of the token has ended.
+pub(crate) fn no_session() -> crate::refusal::Refusal {
     refuse(403, "session_not_found", "Session from session_id claim in JWT does not exist")
 }
 

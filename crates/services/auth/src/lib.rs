@@ -38,6 +38,7 @@ pub struct Auth {
     pub(crate) settings: Settings,
     pub(crate) db: store::db::Db,
     pub(crate) limits: limits::Limits,
+    pub(crate) hasher: hasher::Hasher,
     clock: Arc<dyn Clock>,
 }
 
@@ -47,7 +48,7 @@ impl Auth {
     pub fn new(settings: Settings, pool: pg::Pool, clock: Arc<dyn Clock>) -> Auth {
         let db = store::db::Db::new(pool, &settings.extra_settings);
         let limits = limits::Limits::new(&settings.rate_limits);
-        Auth { settings, db, limits, clock }
+        Auth { settings, db, limits, hasher: hasher::Hasher::new(), clock }
     }
 
     /// Answers a request whose path has no prefix of the gateway any more: `/signup`.

@@ -13,10 +13,10 @@ use serde_json::Value;
 
 pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
     guard::admin(auth, call).await?;
-    let (page, per_page) = (call.number("page", 1)?, call.number("per_page", 50)?);
+    let (page, per_page) = super::pages::asked(call)?;
     let search = search(call.query("query"))?;
-    let offset = page.saturating_sub(1).saturating_mul(per_page).min(i64::MAX as u64);
-    let steps = vec![audit::list(&search, per_page.min(i64::MAX as u64), offset), audit::count(&search)];
+    let offset = super::pages::offset(page, per_page);
+    let steps = vec![audit::list(&search, per_page, offset), audit::count(&search)];
     let results = auth.db.run(steps).await.map_err(database("Error searching for audit logs"))?;
     let [found, count] = results.as_slice() else { return Err(invalid("Error searching for audit logs")) };
     let entries: Vec<Value> = all(found).map_err(database("Error searching for audit logs"))?;

@@ -6,7 +6,6 @@ use crate::Auth;
 use crate::call::Call;
 use crate::flow::password;
 use crate::guard;
-use crate::hasher;
 use crate::refusal::{Outcome, database};
 use crate::reply;
 use crate::store::db::{Step, last};
@@ -31,7 +30,7 @@ pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
     let mut steps = Vec::new();
     if let Some(secret) = &params.password {
         password::check(&auth.settings, secret)?;
-        let hash = hasher::hash(secret).await?;
+        let hash = auth.hasher.hash(secret).await?;
         // Sessions before their user: a refresh takes its locks in this order.
         steps.push(sessions::delete_all(user.id, None));
         steps.extend(password_steps(&user, &hash, now));

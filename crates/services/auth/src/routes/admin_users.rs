@@ -89,14 +89,14 @@ pub(super) async fn get(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
 pub(super) async fn list(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
     let admin = guard::admin(auth, call).await?;
     let ascending = is_ascending(call)?;
-    let (page, per_page) = (call.number("page", 1)?, call.number("per_page", 50)?);
+    let (page, per_page) = super::pages::asked(call)?;
     let filter = Some(call.query("filter")).filter(|filter| !filter.is_empty());
     let wanted = Page {
         audience: &admin.audience,
         filter,
         ascending,
-        limit: per_page.min(i64::MAX as u64),
-        offset: page.saturating_sub(1).saturating_mul(per_page).min(i64::MAX as u64),
+        limit: per_page,
+        offset: super::pages::offset(page, per_page),
     };
     let steps = vec![users::list(&wanted), users::count(&admin.audience, filter)];
     let results = auth.db.run(steps).await.map_err(database("Database error finding users"))?;
@@ -138,7 +138,7 @@ pub(super) async fn create(auth: &Auth, call: &Call) -> Outcome<Response<Body>> 
     check_free(auth, &email, &phone, &audience).await?;
     let ban = params.ban()?;
     let id = new_id(params.id.as_deref().unwrap_or_default())?;
-    let password_hash = password_hash(&params).await?;
+    let password_hash = password_hash(auth, &params).await?;
     let providers = providers(&email, &phone);
     let mut app_metadata = Map::new();
     app_metadata.insert("provider".into(), json!(providers[0]));
@@ -204,7 +204,7 @@ fn new_id(text: &str) -> Outcome<Uuid> {
 }
 
 /// The hash given, that of the password given, or that of one that nobody knows.
-async fn password_hash(params: &Params) -> Outcome<String> {
+async fn password_hash(auth: &Auth, params: &Params) -> Outcome<String> {
     let hash = params.password_hash.as_deref().unwrap_or_default();
     match params.password.as_deref() {
         Some(_) if !hash.is_empty() => Err(invalid("Only a password or a password hash should be provided")),
@@ -216,9 +216,9 @@ async fn password_hash(params: &Params) -> Outcome<String> {
         }
         Some(secret) if !secret.is_empty() => {
             password::check_length(secret)?;
-            hasher::hash(secret).await
+            auth.hasher.hash(secret).await
         }
-        _ => hasher::hash(&super::otp::random_password()).await,
+        _ => auth.hasher.hash(&super::otp::random_password()).await,
     }
 }
 

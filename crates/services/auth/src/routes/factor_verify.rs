@@ -6,6 +6,7 @@ use crate::call::Call;
 use crate::flow::refresh::new_token;
 use crate::flow::session::Assurance;
 use crate::flow::{one_time, totp};
+use crate::guard;
 use crate::issue::Grant;
 use crate::limits::Bucket;
 use crate::message::too_soon;
@@ -83,15 +84,19 @@ pub(super) async fn verify(auth: &Auth, call: &Call) -> Outcome<Response<Body>> 
     }
     check_enabled(auth, factor)?;
     let first_steps = vec![
+        // First and in one order: another factor may be proved in another session, and each ends the other's.
+        sessions::lock_all(session.user_id),
         factors::challenge_lock(params.challenge_id.unwrap_or_default(), factor.id),
-        sessions::by_id(session.id).locking("s"),
         refresh_tokens::active_of_session(session.id),
     ];
     let (unit, results) = auth.db.begin(first_steps).await.map_err(database(FAILED))?;
-    let [challenge, _, active] = results.as_slice() else { return Err(invalid(FAILED)) };
+    let [sessions, challenge, active] = results.as_slice() else { return Err(invalid(FAILED)) };
+    let is_alive = sessions.iter().any(|row| row.text(0) == Some(session.id.to_string().as_str()));
     let challenge: Option<Challenge> = first(challenge).map_err(database(FAILED))?;
     let active: Option<RefreshToken> = first(active).map_err(database(FAILED))?;
-    let (challenge, mark) = match check(auth, call, factor, challenge, &code) {
+    let checked =
+        if is_alive { check(auth, call, factor, challenge, &code) } else { Err(guard::no_session()) };
+    let (challenge, mark) = match checked {
         Ok(found) => found,
         Err(refusal) => {
             unit.rollback().await.map_err(database(FAILED))?;

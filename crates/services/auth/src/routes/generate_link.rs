@@ -6,7 +6,6 @@ use crate::call::Call;
 use crate::flow::one_time::OneTime;
 use crate::flow::{address, password, redirect};
 use crate::guard;
-use crate::hasher;
 use crate::message::{self, Kind, Recipient};
 use crate::refusal::{Outcome, database, internal, invalid, refuse};
 use crate::reply;
@@ -144,9 +143,9 @@ async fn to_newcomer(
                 return Err(invalid("Signup requires a valid password"));
             }
             password::check(&auth.settings, &secret)?;
-            hasher::hash(&secret).await?
+            auth.hasher.hash(&secret).await?
         }
-        (_, None) => hasher::hash(&super::otp::random_password()).await?,
+        (_, None) => auth.hasher.hash(&super::otp::random_password()).await?,
     };
     let email = newcomer.address.email.clone();
     let (user, steps) = signup::creation_steps(auth, call, &newcomer.with_hash(password_hash));

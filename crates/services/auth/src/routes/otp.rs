@@ -7,7 +7,6 @@ use crate::flow::address;
 use crate::flow::one_time::{OneTime, wait_seconds};
 use crate::flow::pkce::{Challenge, ChallengeFields};
 use crate::guard::audience;
-use crate::hasher;
 use crate::limits::Bucket;
 use crate::message::{self, Kind, Recipient, too_soon};
 use crate::moment::Moment;
@@ -135,7 +134,7 @@ async fn find(auth: &Auth, step: Step) -> Outcome<Option<User>> {
 /// Signs somebody up with a password that nobody knows.
 async fn sign_up(auth: &Auth, call: &Call, newcomer: Newcomer, existing: Option<User>) -> Outcome<()> {
     signup::check_open(auth)?;
-    let password_hash = hasher::hash(&random_password()).await?;
+    let password_hash = auth.hasher.hash(&random_password()).await?;
     signup::finish(auth, call, newcomer.with_hash(password_hash), existing).await.map(drop)
 }
 

@@ -49,7 +49,7 @@ pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
     let rows = auth.db.one(find).await.map_err(database("Database error querying schema"))?;
     let user: Option<User> = first(&rows).map_err(database("Database error querying schema"))?;
     let secret = params.password.unwrap_or_default();
-    let user = authenticate(user, &secret, call).await?;
+    let user = authenticate(auth, user, &secret, call).await?;
     let confirmed = if provider == "email" { user.email_confirmed_at } else { user.phone_confirmed_at };
     if confirmed.is_none() {
         let (code, message) = match provider {
@@ -61,7 +61,7 @@ pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
     let session = NewSession::new(user.id, "password");
     let mut steps = auth.audit(&Actor::user(&user), "login", Some(json!({ "provider": provider })), call);
     if user.password_hash().is_some_and(hasher::is_outdated) && password::check_length(&secret).is_ok() {
-        let hash = hasher::hash(&secret).await?;
+        let hash = auth.hasher.hash(&secret).await?;
         steps.push(Patch::new().text("encrypted_password", &hash).on(user.id, call.now));
     }
     steps.extend(session.steps(call));
@@ -81,9 +81,9 @@ fn failed(error: pg::Error) -> Refusal {
 }
 
 /// The user, if the password is theirs. Unknown users take as long as known ones.
-async fn authenticate(user: Option<User>, secret: &str, call: &Call) -> Outcome<User> {
+async fn authenticate(auth: &Auth, user: Option<User>, secret: &str, call: &Call) -> Outcome<User> {
     let hash = user.as_ref().and_then(User::password_hash);
-    let right = hasher::verify(secret, hash).await?;
+    let right = auth.hasher.verify(secret, hash).await?;
     let user = user.filter(|user| user.password_hash().is_some());
     match user {
         Some(user) if user.is_banned(call.now) => Err(refuse(400, "user_banned", "User is banned")),

@@ -5,7 +5,6 @@ use crate::call::Call;
 use crate::flow::pkce::{Challenge, ChallengeFields};
 use crate::flow::{address, password};
 use crate::guard::audience;
-use crate::hasher;
 use crate::issue::NewSession;
 use crate::limits::Bucket;
 use crate::message::{self, Kind, Recipient};
@@ -94,7 +93,7 @@ pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
     let audience = audience(settings, call, None);
     let existing = find(auth, &address, &audience).await?;
     // The hash is made for existing users too, so that the time does not tell them from new ones.
-    let password_hash = hasher::hash(&secret).await?;
+    let password_hash = auth.hasher.hash(&secret).await?;
     let newcomer = Newcomer { address, data: params.data.unwrap_or_default(), audience, challenge };
     finish(auth, call, newcomer.with_hash(password_hash), existing).await
 }

@@ -6,7 +6,6 @@ use crate::flow::pkce::{Challenge, ChallengeFields};
 use crate::flow::session::Assurance;
 use crate::flow::{address, one_time, password};
 use crate::guard::{self, Signed};
-use crate::hasher;
 use crate::refusal::{Outcome, database, invalid, refuse};
 use crate::reply;
 use crate::store::audit::Actor;
@@ -165,16 +164,16 @@ async fn new_password(
             if current.is_empty() {
                 return Err(refuse(400, "current_password_required", message));
             }
-            if !hasher::verify(current, Some(hash)).await? {
+            if !auth.hasher.verify(current, Some(hash)).await? {
                 return Err(refuse(400, "current_password_invalid", message));
             }
         }
-        if hasher::verify(password, Some(hash)).await? {
+        if auth.hasher.verify(password, Some(hash)).await? {
             let message = "New password should be different from the old password.";
             return Err(refuse(422, "same_password", message));
         }
     }
-    hasher::hash(password).await
+    auth.hasher.hash(password).await
 }
 
 /// Whether the session came from a message, so that its owner may not know the password.

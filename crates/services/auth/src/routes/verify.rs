@@ -6,7 +6,6 @@ use crate::call::Call;
 use crate::flow::one_time::{self, PKCE_PREFIX};
 use crate::flow::{address, redirect};
 use crate::guard::audience;
-use crate::hasher;
 use crate::issue::{Grant, NewSession};
 use crate::limits::Bucket;
 use crate::message;
@@ -388,7 +387,7 @@ async fn confirm_steps(auth: &Auth, call: &Call, kind: Kind, user: &User) -> Out
         Kind::Signup => {
             if user.password_hash().is_none() && user.invited_at.is_some() {
                 // Somebody invited gets a password that nobody knows, until they set their own.
-                let hash = hasher::hash(&super::otp::random_password()).await?;
+                let hash = auth.hasher.hash(&super::otp::random_password()).await?;
                 steps.push(sessions::delete_all(user.id, None));
                 steps.extend(password_steps(user, &hash, now));
             }

@@ -32,6 +32,12 @@ pub(crate) fn lock_of_token(token: &str) -> Step {
     Step::new(include_str!("sql/session_lock.sql"), [text(token)])
 }
 
+/// Locks all sessions of a user. Who ends several of them takes them in this order, so that two who do wait for
+/// each other instead of one for the other's.
+pub(crate) fn lock_all(user: Uuid) -> Step {
+    Step::new(include_str!("sql/session_lock_all.sql"), [param(user)])
+}
+
 /// Where a session is used from.
 #[derive(Debug, Clone)]
 pub(crate) struct Device {

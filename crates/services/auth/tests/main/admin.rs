@@ -157,3 +157,30 @@ async fn what_was_done_is_in_the_log() {
         (400, "validation_failed")
     );
 }
+
+#[tokio::test]
+async fn hashes_that_would_take_hours_are_refused_and_never_tried() {
+    let world = World::new().await;
+    let dear = "$2a$31$7EqJtq98hPqEX7fNZaFWoOhi5Xe6Gq4oVbS9Y5wQF1QmFJ4yqYQ2W";
+    let body = json!({ "email": "ann@example.com", "password_hash": dear });
+    assert_eq!(world.admin("POST", "/admin/users", body).await.refusal(), (400, "validation_failed"));
+    world.sign_up("ann@example.com").await;
+    world.run_sql(&format!("update auth.users set encrypted_password = '{dear}'")).await;
+    assert_eq!(world.sign_in("ann@example.com", "password1").await.refusal(), (400, "invalid_credentials"));
+}
+
+#[tokio::test]
+async fn a_page_has_a_thousand_entries_at_most() {
+    let world = World::new().await;
+    world
+        .run_sql(
+            "insert into auth.users (id, aud, email) select gen_random_uuid(), 'authenticated', 'u' || n || '@example.com'
+             from generate_series(1, 1001) n",
+        )
+        .await;
+    let answer = world.admin("GET", "/admin/users?per_page=9223372036854775807", Value::Null).await;
+    assert!(answer.header("link").contains("page=2"), "{}", answer.header("link"));
+    assert_eq!(answer.ok()["users"].as_array().unwrap().len(), 1000);
+    let audit = world.admin("GET", "/admin/audit?per_page=18446744073709551615", Value::Null).await;
+    assert_eq!(audit.status, 200, "{}", audit.text);
+}

@@ -5,7 +5,7 @@ use ring::hmac;
 use serde_json::{Value, json};
 
 /// The code of a base 32 secret at a time, computed apart from the service.
-fn code(secret: &str, unix: u64) -> String {
+pub fn code(secret: &str, unix: u64) -> String {
     let bits: String = secret
         .bytes()
         .map(|b| format!("{:05b}", b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".iter().position(|k| *k == b).unwrap()))
@@ -22,7 +22,7 @@ fn code(secret: &str, unix: u64) -> String {
     format!("{:06}", word % 1_000_000)
 }
 
-async fn enroll(world: &World, token: &str, name: &str) -> (String, String) {
+pub async fn enroll(world: &World, token: &str, name: &str) -> (String, String) {
     let body = json!({ "factor_type": "totp", "friendly_name": name });
     let factor = world.call("POST", "/factors", Some(token), body).await.ok();
     assert!(text(&factor, "/totp/qr_code").contains("<svg"));
