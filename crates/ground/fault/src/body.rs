@@ -41,6 +41,11 @@ pub fn auth_body(fault: &Fault, dated: bool, request_id: Option<&str>) -> Vec<u8
     body.to_string().into_bytes()
 }
 
+/// The body of OAuth 2 endpoints: RFC 6749 §5.2.
+pub fn oauth_body(fault: &Fault) -> Vec<u8> {
+    json!({ "error": fault.code, "error_description": fault.message }).to_string().into_bytes()
+}
+
 /// The gateway's own body: a message and, where there is one, a hint.
 pub fn gateway_body(fault: &Fault) -> Vec<u8> {
     let mut body = json!({ "message": fault.message, "code": fault.code });

@@ -10,7 +10,7 @@ use crate::refusal::{Outcome, internal};
 use crate::reply;
 use crate::store::db::Step;
 use crate::store::records::{Method, Session, User};
-use crate::store::sessions::Device;
+use crate::store::sessions::{Client, Device};
 use crate::store::users::Patch;
 use crate::store::{refresh_tokens, sessions, users};
 use axum::body::Body;
@@ -26,18 +26,24 @@ pub(crate) struct NewSession {
     id: Uuid,
     refresh_token: String,
     method: &'static str,
+    client: Option<Client>,
 }
 
 impl NewSession {
     pub(crate) fn new(user: Uuid, method: &'static str) -> NewSession {
-        NewSession { user, id: Uuid::new_v4(), refresh_token: new_token(), method }
+        NewSession { user, id: Uuid::new_v4(), refresh_token: new_token(), method, client: None }
+    }
+
+    /// The session of an application.
+    pub(crate) fn of_client(user: Uuid, method: &'static str, client: Client) -> NewSession {
+        NewSession { client: Some(client), ..NewSession::new(user, method) }
     }
 
     /// Writes the session, how it was authenticated and its first refresh token; the last step reads the user.
     pub(crate) fn steps(&self, call: &Call) -> Vec<Step> {
         let now = call.now;
         vec![
-            sessions::insert(self.id, self.user, &device(call), None, now),
+            sessions::insert(self.id, self.user, &device(call), self.client.as_ref(), now),
             refresh_tokens::insert(&self.refresh_token, self.user, self.id, None, now),
             sessions::add_method(self.id, self.method, now),
             Patch::new().time("last_sign_in_at", Some(now)).on(self.user, now),
@@ -55,8 +61,8 @@ impl NewSession {
             refreshed_at: None,
             aal: None,
             tag: None,
-            oauth_client_id: None,
-            scopes: None,
+            oauth_client_id: self.client.as_ref().map(|client| client.id),
+            scopes: self.client.map(|client| client.scopes),
             amr: vec![Method { authentication_method: self.method.to_owned(), updated_at: call.now }],
         };
         Grant::new(auth, user, &session, self.refresh_token, call.now)
@@ -76,7 +82,7 @@ pub(crate) struct Grant {
     pub(crate) expires_in: i64,
     pub(crate) expires_at: i64,
     pub(crate) refresh_token: String,
-    user: User,
+    pub(crate) user: User,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) provider_token: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -149,7 +155,26 @@ impl Grant {
 
     /// The answer with the headers that name user, session and token.
     pub(crate) fn respond(&self) -> Response<Body> {
-        let mut response = reply::ok(self);
+        self.with_headers(reply::ok(self))
+    }
+
+    /// The answer to an application: the tokens only.
+    pub(crate) fn respond_to_client(&self, id_token: Option<String>) -> Response<Body> {
+        let mut body = json!({
+            "access_token": self.access_token,
+            "token_type": self.token_type,
+            "expires_in": self.expires_in,
+            "refresh_token": self.refresh_token,
+        });
+        if let Some(id_token) = id_token {
+            body["id_token"] = Value::from(id_token);
+        }
+        let mut response = self.with_headers(reply::ok(&body));
+        reply::set(&mut response, "cache-control", "no-store");
+        response
+    }
+
+    fn with_headers(&self, mut response: Response<Body>) -> Response<Body> {
         reply::set(&mut response, "sb-auth-user-id", &self.user.id.to_string());
         reply::set(&mut response, "sb-auth-session-id", &self.session.to_string());
         let prefix = self.refresh_token.get(..5).unwrap_or_default();

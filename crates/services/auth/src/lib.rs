@@ -23,7 +23,7 @@ pub mod schema;
 mod settings;
 mod store;
 
-pub use settings::{MfaSettings, RateLimits, SessionSettings, Settings};
+pub use settings::{MfaSettings, OAuthServerSettings, RateLimits, SessionSettings, Settings};
 
 use axum::body::Body;
 use http::{Request, Response};

@@ -25,6 +25,7 @@ pub(crate) enum Bucket {
     Verify,
     FactorChallenge,
     FactorVerify,
+    ClientRegistration,
 }
 
 /// Wrong codes for an address after which the right one is taken away. The reference lets one guess for ever.
@@ -96,6 +97,7 @@ impl Limits {
             Bucket::Anonymous => (per(self.rates.anonymous, 3600), f64::from(self.rates.anonymous)),
             Bucket::Token => (per(self.rates.token_refresh, 300), 30.0),
             Bucket::Verify => (per(self.rates.verify, 300), 30.0),
+            Bucket::ClientRegistration => (per(self.rates.oauth_register, 300), 30.0),
             Bucket::FactorChallenge | Bucket::FactorVerify => (per(self.rates.mfa, 60), 30.0),
         }
     }

@@ -18,6 +18,8 @@ pub(crate) enum Shape {
     Coded,
     /// What the database said: a user's trigger, or a constraint, refused.
     Database,
+    /// As OAuth 2 has it: `error` and `error_description`, always 400.
+    OAuth,
 }
 
 impl From<Fault> for Refusal {
@@ -32,6 +34,11 @@ pub(crate) type Outcome<T> = Result<T, Refusal>;
 pub(crate) fn refuse(status: u16, code: &'static str, message: impl Into<String>) -> Refusal {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     Fault::new(status, code, message).into()
+}
+
+/// A refusal in the form of OAuth 2.
+pub(crate) fn oauth(error: &'static str, description: impl Into<String>) -> Refusal {
+    Refusal { shape: Shape::OAuth, ..refuse(400, error, description) }
 }
 
 /// 400 `validation_failed`.

@@ -21,6 +21,14 @@ pub(crate) fn ok(body: &impl Serialize) -> Response<Body> {
     json(StatusCode::OK, body)
 }
 
+/// 302 to a URL.
+pub(crate) fn found(url: &str) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::FOUND;
+    set(&mut response, "location", url);
+    response
+}
+
 /// 204.
 pub(crate) fn no_content() -> Response<Body> {
     let mut response = Response::new(Body::empty());
@@ -52,10 +60,14 @@ pub(crate) fn refusal(refusal: &Refusal, request: &HeaderMap) -> Response<Body> 
     let dated = is_dated(request);
     let request_id = request.get("x-request-id").and_then(|id| id.to_str().ok());
     // What the database said has the same form in both versions: its code is the SQLSTATE.
-    let body = fault::auth_body(fault, dated || refusal.shape == Shape::Database, request_id);
+    let body = match refusal.shape {
+        Shape::OAuth => fault::oauth_body(fault),
+        Shape::Coded => fault::auth_body(fault, dated, request_id),
+        Shape::Database => fault::auth_body(fault, true, request_id),
+    };
     let mut response = with_body(fault.status, body);
     let code = match refusal.shape {
-        Shape::Coded => fault.code.as_ref(),
+        Shape::Coded | Shape::OAuth => fault.code.as_ref(),
         Shape::Database => "unexpected_failure",
     };
     if let Ok(code) = HeaderValue::from_str(code) {

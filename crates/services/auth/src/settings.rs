@@ -62,6 +62,7 @@ pub struct Settings {
     pub sessions: SessionSettings,
     pub mfa: MfaSettings,
     pub rate_limits: RateLimits,
+    pub oauth_server: OAuthServerSettings,
 
     /// How long a code of the PKCE flow is good for.
     pub flow_state_expiry: Duration,
@@ -99,6 +100,20 @@ pub struct MfaSettings {
     pub challenge_expiry: Duration,
 }
 
+/// The OAuth 2.1 server: other applications sign people in with this project.
+#[derive(Debug, Clone)]
+pub struct OAuthServerSettings {
+    pub enabled: bool,
+    /// Whether applications may register themselves.
+    pub allow_dynamic_registration: bool,
+    /// The page of the site that asks for consent; it gets `?authorization_id=`.
+    pub authorization_path: String,
+    /// The scope of requests that name none.
+    pub default_scope: String,
+    /// How long people may take to consent, and the application to use its code.
+    pub authorization_expiry: Duration,
+}
+
 /// Limits on requests and messages.
 #[derive(Debug, Clone)]
 pub struct RateLimits {
@@ -109,6 +124,8 @@ pub struct RateLimits {
     pub token_refresh: u32,
     pub verify: u32,
     pub mfa: u32,
+    /// Registrations of OAuth clients.
+    pub oauth_register: u32,
     /// Messages an hour, of all users together.
     pub email_sent: u32,
     pub sms_sent: u32,
@@ -157,6 +174,7 @@ impl Settings {
             sessions: SessionSettings::default(),
             mfa: MfaSettings::default(),
             rate_limits: RateLimits::default(),
+            oauth_server: OAuthServerSettings::default(),
             flow_state_expiry: Duration::from_secs(300),
             request_timeout: Duration::from_secs(10),
             sb_forwarded_for: false,
@@ -181,6 +199,18 @@ impl Default for MfaSettings {
     }
 }
 
+impl Default for OAuthServerSettings {
+    fn default() -> Self {
+        OAuthServerSettings {
+            enabled: false,
+            allow_dynamic_registration: false,
+            authorization_path: String::new(),
+            default_scope: "email".to_owned(),
+            authorization_expiry: Duration::from_secs(600),
+        }
+    }
+}
+
 impl Default for RateLimits {
     fn default() -> Self {
         RateLimits {
@@ -190,6 +220,7 @@ impl Default for RateLimits {
             token_refresh: 150,
             verify: 30,
             mfa: 15,
+            oauth_register: 10,
             email_sent: 30,
             sms_sent: 30,
         }

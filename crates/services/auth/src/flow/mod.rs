@@ -2,10 +2,12 @@
 
 pub(crate) mod address;
 pub(crate) mod ban;
+pub(crate) mod oauth_client;
 pub(crate) mod one_time;
 pub(crate) mod password;
 pub(crate) mod pkce;
 pub(crate) mod redirect;
 pub(crate) mod refresh;
+pub(crate) mod scope;
 pub(crate) mod session;
 pub(crate) mod totp;

@@ -33,18 +33,19 @@ pub(crate) fn is_allowed(settings: &Settings, url: &str) -> bool {
     settings.uri_allow_list.iter().any(|glob| matches(glob.as_bytes(), whole.as_bytes(), &mut { STEPS_MAX }))
 }
 
-fn is_loopback(host: &str) -> bool {
+pub(crate) fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-struct Parts<'a> {
-    scheme: String,
-    host: &'a str,
+/// What a URL is made of, as far as decisions need it.
+pub(crate) struct Parts<'a> {
+    pub(crate) scheme: String,
+    pub(crate) host: &'a str,
     port: &'a str,
 }
 
 impl<'a> Parts<'a> {
-    fn read(url: &'a str) -> Option<Parts<'a>> {
+    pub(crate) fn read(url: &'a str) -> Option<Parts<'a>> {
         let (scheme, rest) = url.split_once(':')?;
         let scheme_ok = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
             && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));

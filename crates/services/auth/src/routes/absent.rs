@@ -18,15 +18,6 @@ pub(super) fn passkeys() -> Answer {
     Err(refuse(404, "passkey_disabled", "Passkeys are disabled"))
 }
 
-pub(super) fn oauth_server() -> Answer {
-    Err(refuse(404, "feature_disabled", "OAuth server is disabled"))
-}
-
-pub(super) async fn oauth_admin(auth: &Auth, call: &Call) -> Answer {
-    guard::admin(auth, call).await?;
-    oauth_server()
-}
-
 pub(super) async fn custom_providers(auth: &Auth, call: &Call) -> Answer {
     guard::admin(auth, call).await?;
     Err(refuse(404, "feature_disabled", "Custom OAuth providers are disabled"))

@@ -14,6 +14,11 @@ mod identities;
 mod invite;
 mod keys;
 mod logout;
+mod oauth_authorize;
+mod oauth_clients;
+mod oauth_consent;
+mod oauth_grants;
+mod oauth_token;
 mod otp;
 mod pages;
 mod password_grant;
@@ -80,8 +85,21 @@ pub(crate) enum Endpoint {
     Sso,
     SsoAdmin,
     Passkeys,
-    OAuthServer,
-    OAuthAdmin,
+    OAuthClientList,
+    OAuthClientCreate,
+    OAuthClientGet,
+    OAuthClientUpdate,
+    OAuthClientDelete,
+    OAuthClientSecret,
+    OAuthClientRegister,
+    OAuthAuthorize,
+    OAuthAuthorization,
+    OAuthConsent,
+    OAuthToken,
+    OAuthUserInfo,
+    OAuthGrantList,
+    OAuthGrantRevoke,
+    OAuthDiscovery,
     CustomProviders,
 }
 
@@ -128,15 +146,21 @@ const ROUTES: &[(Method, &str, Endpoint)] = &[
     (Method::POST, "/admin/sso/providers", Endpoint::SsoAdmin),
     (Method::GET, "/passkeys", Endpoint::Passkeys),
     (Method::POST, "/passkeys/:flow/:step", Endpoint::Passkeys),
-    (Method::POST, "/oauth/clients/register", Endpoint::OAuthServer),
-    (Method::POST, "/oauth/token", Endpoint::OAuthServer),
-    (Method::GET, "/oauth/authorize", Endpoint::OAuthServer),
-    (Method::GET, "/oauth/authorizations/:id", Endpoint::OAuthServer),
-    (Method::POST, "/oauth/authorizations/:id/consent", Endpoint::OAuthServer),
-    (Method::GET, "/oauth/userinfo", Endpoint::OAuthServer),
-    (Method::GET, "/.well-known/oauth-authorization-server", Endpoint::OAuthServer),
-    (Method::GET, "/admin/oauth/clients", Endpoint::OAuthAdmin),
-    (Method::POST, "/admin/oauth/clients", Endpoint::OAuthAdmin),
+    (Method::POST, "/oauth/clients/register", Endpoint::OAuthClientRegister),
+    (Method::POST, "/oauth/token", Endpoint::OAuthToken),
+    (Method::GET, "/oauth/authorize", Endpoint::OAuthAuthorize),
+    (Method::GET, "/oauth/authorizations/:id", Endpoint::OAuthAuthorization),
+    (Method::POST, "/oauth/authorizations/:id/consent", Endpoint::OAuthConsent),
+    (Method::GET, "/oauth/userinfo", Endpoint::OAuthUserInfo),
+    (Method::GET, "/user/oauth/grants", Endpoint::OAuthGrantList),
+    (Method::DELETE, "/user/oauth/grants", Endpoint::OAuthGrantRevoke),
+    (Method::GET, "/.well-known/oauth-authorization-server", Endpoint::OAuthDiscovery),
+    (Method::GET, "/admin/oauth/clients", Endpoint::OAuthClientList),
+    (Method::POST, "/admin/oauth/clients", Endpoint::OAuthClientCreate),
+    (Method::GET, "/admin/oauth/clients/:id", Endpoint::OAuthClientGet),
+    (Method::PUT, "/admin/oauth/clients/:id", Endpoint::OAuthClientUpdate),
+    (Method::DELETE, "/admin/oauth/clients/:id", Endpoint::OAuthClientDelete),
+    (Method::POST, "/admin/oauth/clients/:id/regenerate_secret", Endpoint::OAuthClientSecret),
     (Method::GET, "/admin/custom-providers", Endpoint::CustomProviders),
     (Method::POST, "/admin/custom-providers", Endpoint::CustomProviders),
 ];
@@ -207,8 +231,24 @@ pub(crate) async fn run(auth: &Auth, endpoint: Endpoint, call: &Call) -> Outcome
         Endpoint::Sso => absent::sso(),
         Endpoint::SsoAdmin => absent::sso_admin(auth, call).await,
         Endpoint::Passkeys => absent::passkeys(),
-        Endpoint::OAuthServer => absent::oauth_server(),
-        Endpoint::OAuthAdmin => absent::oauth_admin(auth, call).await,
+        Endpoint::OAuthClientList => oauth_clients::list(auth, call).await,
+        Endpoint::OAuthClientCreate => oauth_clients::create(auth, call).await,
+        Endpoint::OAuthClientGet => oauth_clients::get(auth, call).await,
+        Endpoint::OAuthClientUpdate => oauth_clients::update(auth, call).await,
+        Endpoint::OAuthClientDelete => oauth_clients::delete(auth, call).await,
+        Endpoint::OAuthClientSecret => oauth_clients::regenerate_secret(auth, call).await,
+        Endpoint::OAuthClientRegister => oauth_clients::register(auth, call).await,
+        Endpoint::OAuthAuthorize => oauth_authorize::run(auth, call).await,
+        Endpoint::OAuthAuthorization => oauth_consent::get(auth, call).await,
+        Endpoint::OAuthConsent => oauth_consent::answer(auth, call).await,
+        Endpoint::OAuthToken => oauth_token::run(auth, call).await,
+        Endpoint::OAuthUserInfo => oauth_grants::user_info(auth, call).await,
+        Endpoint::OAuthGrantList => oauth_grants::list(auth, call).await,
+        Endpoint::OAuthGrantRevoke => oauth_grants::revoke(auth, call).await,
+        Endpoint::OAuthDiscovery => {
+            oauth_clients::check_enabled(auth)?;
+            Ok(keys::discovery(auth))
+        }
         Endpoint::CustomProviders => absent::custom_providers(auth, call).await,
     }
 }

@@ -5,7 +5,7 @@ use crate::Auth;
 use crate::call::Call;
 use crate::flow::refresh::{self, State, Step as Decision};
 use crate::issue::{Grant, device};
-use crate::refusal::{Outcome, Refusal, database, invalid, refuse};
+use crate::refusal::{Outcome, Refusal, database, invalid, oauth, refuse};
 use crate::reply;
 use crate::store::audit::Actor;
 use crate::store::db::{Step, Unit, all, first, last};
@@ -51,7 +51,34 @@ struct Rows {
 
 pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
     let params: Params = call.json()?;
-    let token = params.refresh_token.unwrap_or_default();
+    let refreshed = grant(auth, call, params.refresh_token.unwrap_or_default(), None).await?;
+    let mut response = refreshed.grant.respond();
+    refreshed.mark(&mut response);
+    Ok(response)
+}
+
+/// New tokens for a session.
+pub(super) struct Refreshed {
+    pub(super) grant: Grant,
+    rotated: bool,
+}
+
+impl Refreshed {
+    /// Notes in the headers that the token was used for the first time.
+    pub(super) fn mark(&self, response: &mut Response<Body>) {
+        if self.rotated {
+            reply::set(response, "sb-auth-refresh-token-reuse", "false");
+        }
+    }
+}
+
+/// Refreshes. The session must be that of the application that asks, or of none.
+pub(super) async fn grant(
+    auth: &Auth,
+    call: &Call,
+    token: String,
+    client: Option<Uuid>,
+) -> Outcome<Refreshed> {
     if !refresh::is_token(&token) {
         return Err(invalid("Refresh token is not valid"));
     }
@@ -59,7 +86,7 @@ pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
     while Instant::now() < deadline {
         let (unit, found) = lock(auth, &token).await?;
         match found {
-            Found::Rows(rows) => return refresh(auth, call, unit, *rows).await,
+            Found::Rows(rows) => return refresh(auth, call, unit, *rows, client).await,
             Found::Busy => unit.rollback().await.map_err(database(FAILED))?,
             Found::Missing => {
                 unit.rollback().await.map_err(database(FAILED))?;
@@ -114,8 +141,14 @@ fn read(results: &[pg::Rows]) -> Result<Found, pg::Error> {
     })
 }
 
-async fn refresh(auth: &Auth, call: &Call, unit: Unit, rows: Rows) -> Outcome<Response<Body>> {
-    let issued = match decide(auth, call, &rows) {
+async fn refresh(
+    auth: &Auth,
+    call: &Call,
+    unit: Unit,
+    rows: Rows,
+    client: Option<Uuid>,
+) -> Outcome<Refreshed> {
+    let issued = match decide(auth, call, &rows, client) {
         Ok(issued) => issued,
         Err((refusal, revoke_family)) => {
             let session = rows.session.id;
@@ -135,11 +168,7 @@ async fn refresh(auth: &Auth, call: &Call, unit: Unit, rows: Rows) -> Outcome<Re
     let results = unit.commit(steps).await.map_err(database(FAILED))?;
     let user: User = last(&results).map_err(database(FAILED))?;
     clean_up(auth, call).await;
-    let mut response = Grant::new(auth, user, &rows.session, next, call.now)?.respond();
-    if rotated {
-        reply::set(&mut response, "sb-auth-refresh-token-reuse", "false");
-    }
-    Ok(response)
+    Ok(Refreshed { grant: Grant::new(auth, user, &rows.session, next, call.now)?, rotated })
 }
 
 /// Now and then takes away old rows. That it fails is no reason to fail the request.
@@ -154,14 +183,23 @@ async fn clean_up(auth: &Auth, call: &Call) {
 }
 
 /// The token to hand out again, or nothing for a new one; else the refusal and whether it ends the family.
-fn decide(auth: &Auth, call: &Call, rows: &Rows) -> Result<Option<String>, (Refusal, bool)> {
+fn decide(
+    auth: &Auth,
+    call: &Call,
+    rows: &Rows,
+    client: Option<Uuid>,
+) -> Result<Option<String>, (Refusal, bool)> {
     let Rows { token, session, user, active, sessions } = rows;
     if user.is_banned(call.now) {
         return Err((refuse(400, "user_banned", "Invalid Refresh Token: User Banned"), false));
     }
-    if session.oauth_client_id.is_some() {
-        let message = "Client authentication required for OAuth session";
-        return Err((refuse(400, "invalid_credentials", message), false));
+    if session.oauth_client_id != client {
+        let message = match (session.oauth_client_id, client) {
+            (_, None) => "Client authentication required for OAuth session",
+            (Some(_), _) => "Client does not match the session's OAuth client",
+            (None, _) => "Client authentication not allowed for non-OAuth session",
+        };
+        return Err((oauth("invalid_client", message), false));
     }
     let possible = user.possible_assurance();
     let state = State { token, session, active: active.as_ref(), sessions, possible };

@@ -9,6 +9,8 @@ pub(crate) mod db;
 pub(crate) mod factors;
 pub(crate) mod flow_states;
 pub(crate) mod identities;
+pub(crate) mod oauth_authorizations;
+pub(crate) mod oauth_clients;
 pub(crate) mod one_time_tokens;
 pub(crate) mod outbox;
 pub(crate) mod records;

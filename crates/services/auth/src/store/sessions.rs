@@ -51,9 +51,17 @@ impl Device {
     }
 }
 
-pub(crate) fn insert(id: Uuid, user: Uuid, device: &Device, tag: Option<&str>, now: Moment) -> Step {
-    let tag = tag.map_or_else(null, text);
-    let params = [param(id), param(user), param(now), text(&device.user_agent), device.ip(), tag];
+/// The application that a session belongs to, and what it may know.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    pub(crate) id: Uuid,
+    pub(crate) scopes: String,
+}
+
+pub(crate) fn insert(id: Uuid, user: Uuid, device: &Device, client: Option<&Client>, now: Moment) -> Step {
+    let scopes = client.map_or_else(null, |client| text(&client.scopes));
+    let client = client.map_or_else(null, |client| param(client.id));
+    let params = [param(id), param(user), param(now), text(&device.user_agent), device.ip(), client, scopes];
     Step::new(include_str!("sql/session_insert.sql"), params)
 }
 
@@ -77,6 +85,11 @@ pub(crate) fn assure(id: Uuid, level: Assurance, factor: Option<Uuid>, now: Mome
 
 pub(crate) fn delete(id: Uuid, user: Uuid) -> Step {
     Step::new(include_str!("sql/session_delete.sql"), [param(id), param(user)])
+}
+
+/// Ends a user's sessions at an application.
+pub(crate) fn delete_of_client(user: Uuid, client: Uuid) -> Step {
+    Step::new(include_str!("sql/session_delete_of_client.sql"), [param(user), param(client)])
 }
 
 /// Ends all sessions of a user but one.

@@ -6,6 +6,8 @@ mod admin;
 mod factors;
 mod links;
 mod messages;
+mod oauth_clients;
+mod oauth_server;
 mod races;
 mod realms;
 mod refresh;
