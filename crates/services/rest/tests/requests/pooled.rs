@@ -23,10 +23,17 @@ async fn a_table_has_two_names() {
 #[tokio::test]
 async fn names_of_the_database_cannot_be_looked_up() {
     let api = Api::with(pooled()).await;
-    for select in ["id::regclass", "x:id::%20REGNAMESPACE", "title,people(id::regrole)"] {
+    for select in [
+        "id::regclass",
+        "x:id::%20REGNAMESPACE",
+        "title,people(id::regrole)",
+        "title::_regclass",
+        "title::pg_prepared_statements",
+    ] {
         let answer = api.get(&format!("/todos?select={select}")).await;
         assert_eq!((answer.status, answer.code().as_str()), (StatusCode::BAD_REQUEST, "42704"), "{select}");
     }
+    assert_eq!(api.get("/todos?select=id::TEXT,title::varchar").await.status, StatusCode::OK);
     assert_eq!(Api::new().await.get("/todos?select=id::regclass").await.status, StatusCode::OK);
 }
 
