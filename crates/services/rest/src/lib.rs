@@ -9,6 +9,8 @@ pub mod config;
 mod cors;
 mod execute;
 mod faults;
+#[doc(hidden)]
+pub mod fuzzing;
 mod jwt;
 pub mod openapi;
 mod plan;

@@ -2,6 +2,7 @@
 
 mod callers;
 mod calls;
+mod injection;
 mod pooled;
 mod reads;
 mod transactions;
