@@ -5,8 +5,8 @@ use crate::call::Call;
 use crate::flow::password::Weakness;
 use crate::flow::refresh::new_token;
 use crate::flow::session::{Assurance, is_second_factor};
-use crate::moment::Moment;
-use crate::refusal::{Outcome, internal};
+use crate::hook;
+use crate::refusal::{Outcome, database, internal};
 use crate::reply;
 use crate::store::db::Step;
 use crate::store::records::{Method, Session, User};
@@ -52,7 +52,7 @@ impl NewSession {
     }
 
     /// The answer, after the steps have been committed.
-    pub(crate) fn grant(self, auth: &Auth, call: &Call, user: User) -> Outcome<Grant> {
+    pub(crate) async fn grant(self, auth: &Auth, call: &Call, user: User) -> Outcome<Grant> {
         let session = Session {
             id: self.id,
             user_id: self.user,
@@ -65,7 +65,13 @@ impl NewSession {
             scopes: self.client.map(|client| client.scopes),
             amr: vec![Method { authentication_method: self.method.to_owned(), updated_at: call.now }],
         };
-        Grant::new(auth, user, &session, self.refresh_token, call.now)
+        let granted = Grant::new(auth, call, user, &session, self.refresh_token, self.method).await;
+        if granted.is_err() {
+            // Nobody has its tokens.
+            let gone = auth.db.one(sessions::delete(self.id, self.user)).await;
+            gone.map_err(database("Database error ending session"))?;
+        }
+        granted
     }
 }
 
@@ -94,14 +100,16 @@ pub(crate) struct Grant {
 }
 
 impl Grant {
-    pub(crate) fn new(
+    /// `method` is how the token was come by, which only the hook is told.
+    pub(crate) async fn new(
         auth: &Auth,
+        call: &Call,
         user: User,
         session: &Session,
         refresh_token: String,
-        now: Moment,
+        method: &str,
     ) -> Outcome<Grant> {
-        let settings = &auth.settings;
+        let (settings, now) = (&auth.settings, call.now);
         let amr = methods(session);
         let level = if session.amr.iter().any(|m| is_second_factor(&m.authentication_method)) {
             Assurance::Aal2
@@ -131,8 +139,14 @@ impl Grant {
             client_id: session.oauth_client_id,
             scope: session.scopes.as_deref(),
         };
-        let access_token =
-            settings.keys.sign(&claims).map_err(|e| internal("error generating jwt token", e))?;
+        let failed = "error generating jwt token";
+        let signed = if settings.hooks.custom_access_token.is_some() {
+            let claims = serde_json::to_value(&claims).map_err(|e| internal(failed, e))?;
+            settings.keys.sign(&hook::claims(auth, call, user.id, claims, method).await?)
+        } else {
+            settings.keys.sign(&claims)
+        };
+        let access_token = signed.map_err(|e| internal(failed, e))?;
         Ok(Grant {
             access_token,
             token_type: "bearer",

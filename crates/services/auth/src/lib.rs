@@ -12,6 +12,7 @@ mod call;
 mod flow;
 mod guard;
 mod hasher;
+mod hook;
 mod issue;
 mod limits;
 mod message;
@@ -23,7 +24,10 @@ pub mod schema;
 mod settings;
 mod store;
 
-pub use settings::{MfaSettings, OAuthServerSettings, RateLimits, SessionSettings, Settings};
+pub use settings::{
+    HookError, HookFunction, HookSettings, MfaSettings, OAuthServerSettings, RateLimits, SessionSettings,
+    Settings,
+};
 
 use axum::body::Body;
 use http::{Request, Response};

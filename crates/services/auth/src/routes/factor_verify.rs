@@ -117,7 +117,8 @@ pub(super) async fn verify(auth: &Auth, call: &Call) -> Outcome<Response<Body>> 
     let results = unit.commit(steps).await.map_err(database(FAILED))?;
     let user: User = last(&results).map_err(database(FAILED))?;
     let session = raised(session, method(&factor.factor_type), call);
-    Ok(Grant::new(auth, user, &session, next, call.now)?.respond())
+    let method = method(&factor.factor_type);
+    Ok(Grant::new(auth, call, user, &session, next, method).await?.respond())
 }
 
 /// The challenge that the code answers, and what marks the code as used.

@@ -130,7 +130,7 @@ async fn exchange(auth: &Auth, call: &Call, client: &Client, params: &Params) ->
     let mut steps = auth.audit(&Actor::user(&user), "login", Some(traits), call);
     steps.extend(session.steps(call));
     let results = unit.commit(steps).await.map_err(database(FAILED))?;
-    let grant = session.grant(auth, call, last(&results).map_err(database(FAILED))?)?;
+    let grant = session.grant(auth, call, last(&results).map_err(database(FAILED))?).await?;
     let id_token = id_token(auth, call, &grant, &found)?;
     Ok(grant.respond_to_client(id_token))
 }

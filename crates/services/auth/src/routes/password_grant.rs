@@ -5,11 +5,13 @@ use crate::call::Call;
 use crate::flow::{address, password};
 use crate::guard::audience;
 use crate::hasher;
+use crate::hook;
 use crate::issue::NewSession;
 use crate::refusal::{Outcome, Refusal, database, invalid, refuse};
 use crate::store::audit::Actor;
 use crate::store::db::{first, last};
 use crate::store::records::User;
+use crate::store::sessions;
 use crate::store::users::{self, Patch};
 use axum::body::Body;
 use http::Response;
@@ -67,7 +69,7 @@ pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
     steps.extend(session.steps(call));
     let results = auth.db.run(steps).await.map_err(failed)?;
     let user = last(&results).map_err(failed)?;
-    let grant = session.grant(auth, call, user)?.warn(password::weakness(settings, &secret));
+    let grant = session.grant(auth, call, user).await?.warn(password::weakness(settings, &secret));
     Ok(grant.respond())
 }
 
@@ -85,6 +87,15 @@ async fn authenticate(auth: &Auth, user: Option<User>, secret: &str, call: &Call
     let hash = user.as_ref().and_then(User::password_hash);
     let right = auth.hasher.verify(secret, hash).await?;
     let user = user.filter(|user| user.password_hash().is_some());
+    if let Some(user) = user.as_ref().filter(|user| !user.is_banned(call.now))
+        && let Some(rejection) = hook::password_attempt(auth, call, user.id, right).await?
+    {
+        if rejection.logs_out {
+            let ended = auth.db.one(sessions::delete_all(user.id, None)).await;
+            ended.map_err(database("Database error ending sessions"))?;
+        }
+        return Err(refuse(400, "invalid_credentials", rejection.message));
+    }
     match user {
         Some(user) if user.is_banned(call.now) => Err(refuse(400, "user_banned", "User is banned")),
         Some(user) if right => Ok(user),

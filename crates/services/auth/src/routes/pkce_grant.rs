@@ -60,7 +60,7 @@ pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
     steps.extend(session.steps(call));
     let results = unit.commit(steps).await.map_err(database(FAILED))?;
     let user = last(&results).map_err(database(FAILED))?;
-    let mut grant = session.grant(auth, call, user)?;
+    let mut grant = session.grant(auth, call, user).await?;
     grant.provider_token = flow.provider_access_token.filter(|token| !token.is_empty());
     grant.provider_refresh_token = flow.provider_refresh_token.filter(|token| !token.is_empty());
     Ok(grant.respond())

@@ -168,7 +168,8 @@ async fn refresh(
     let results = unit.commit(steps).await.map_err(database(FAILED))?;
     let user: User = last(&results).map_err(database(FAILED))?;
     clean_up(auth, call).await;
-    Ok(Refreshed { grant: Grant::new(auth, user, &rows.session, next, call.now)?, rotated })
+    let grant = Grant::new(auth, call, user, &rows.session, next, "token_refresh").await?;
+    Ok(Refreshed { grant, rotated })
 }
 
 /// Now and then takes away old rows. That it fails is no reason to fail the request.

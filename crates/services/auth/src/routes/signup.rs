@@ -209,7 +209,7 @@ async fn create(auth: &Auth, call: &Call, signup: &Signup) -> Result<Response<Bo
         steps.extend(session.steps(call));
         let results = auth.db.run(steps).await.map_err(conflict)?;
         let user = last(&results).map_err(database("Database error loading user after sign-up"))?;
-        return Ok(session.grant(auth, call, user)?.respond());
+        return Ok(session.grant(auth, call, user).await?.respond());
     }
     steps.extend(auth.audit(
         &actor,
@@ -336,7 +336,7 @@ async fn with_existing(auth: &Auth, call: &Call, signup: &Signup, user: User) ->
         steps.extend(session.steps(call));
         let results = auth.db.run(steps).await.map_err(database("Database error updating user"))?;
         let user = last(&results).map_err(database("Database error updating user"))?;
-        return Ok(session.grant(auth, call, user)?.respond());
+        return Ok(session.grant(auth, call, user).await?.respond());
     }
     steps.extend(auth.audit(&actor, "user_confirmation_requested", traits, call));
     steps.extend(request_steps(auth, call, signup, user.id, Some(&user))?);
@@ -387,5 +387,5 @@ async fn anonymous(auth: &Auth, call: &Call, data: Map<String, Value>) -> Outcom
     steps.extend(session.steps(call));
     let results = auth.db.run(steps).await.map_err(database("Database error creating anonymous user"))?;
     let user = last(&results).map_err(database("Database error creating anonymous user"))?;
-    Ok(session.grant(auth, call, user)?.respond())
+    Ok(session.grant(auth, call, user).await?.respond())
 }

@@ -286,7 +286,7 @@ async fn start_session(
     steps.extend(session.steps(call));
     let results = unit.commit(steps).await.map_err(database(FAILED))?;
     let user = last(&results).map_err(database(FAILED))?;
-    session.grant(auth, call, user)
+    session.grant(auth, call, user).await
 }
 
 async fn issue_code(

@@ -4,6 +4,7 @@
 
 mod admin;
 mod factors;
+mod hooks;
 mod links;
 mod messages;
 mod oauth_clients;
