@@ -11,6 +11,8 @@
 mod cancel;
 mod client;
 mod directory;
+#[doc(hidden)]
+pub mod fuzzing;
 mod keepalive;
 mod message;
 mod router;
