@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::args::Args;
+use crate::clients;
 use crate::postgres::{Cluster, psql};
 use crate::process::{Background, Scratch, cargo, free_port, output, root, run, target_dir};
 
@@ -16,7 +17,9 @@ const AUTHENTICATOR: &str = "Postgrest_Test_Authenticator";
 pub fn command(args: &mut Args) -> Result<()> {
     match args.next_word().as_deref() {
         Some("rest") => rest(args),
-        other => bail!("unknown suite {other:?}: there is `conform rest --spec DIR`"),
+        Some("postgrest-js") => clients::postgrest_js(args),
+        Some("postgrest-py") => clients::postgrest_py(args),
+        other => bail!("unknown suite {other:?}: there are rest, postgrest-js and postgrest-py"),
     }
 }
 

@@ -6,6 +6,7 @@
 mod args;
 mod bench;
 mod check;
+mod clients;
 mod conform;
 mod postgres;
 mod process;
@@ -27,6 +28,10 @@ usage: cargo xtask COMMAND
       [--runners DIR]          where the runner scripts lie (default ../shared/conformance)
       [--config NAME|all]      configuration of the suite (default: default)
       [--report FILE]          write the failing cases there
+  conform postgrest-js --repo DIR
+                             the official client's tests against `rowhouse rest`: a checkout of supabase-js
+  conform postgrest-py --repo DIR [--python FILE]
+                             the same for supabase-py
   bench [--seconds N]        reads and inserts through HTTP, as a ratio to pgbench in the same run
   bench density [--projects N]
                              many pooled projects: creation, memory, first and later requests";
