@@ -38,8 +38,9 @@ impl Server {
     /// Runs `scripts` in a new database and serves it to the login role `user`.
     fn start(dir: &Path, user: &str, settings: &str, scripts: &[PathBuf]) -> Result<Self> {
         run(cargo().args(["build", "--locked", "--package", "rowhouse"]))?;
-        // Supabase's servers compute query identifiers, which plans then show.
-        let cluster = Cluster::start(dir, &[("compute_query_id", "on"), ("max_connections", "60")])?;
+        // As in Supabase's local stack: plans show both.
+        let shown = [("compute_query_id", "on"), ("effective_cache_size", "128MB")];
+        let cluster = Cluster::start(dir, &shown)?;
         let roles = root().join("crates/dev/xtask/fixtures/clients.sql");
         for script in std::iter::once(&roles).chain(scripts) {
             let database = cluster.url("postgres", "postgres");
@@ -99,6 +100,9 @@ pub fn postgrest_js(args: &Args) -> Result<()> {
     let mut jest = Command::new("npx");
     jest.current_dir(&package).args(["jest", "--runInBand", "--ci", "--silent", "--config"]).arg(&file);
     jest.arg("--json").arg("--outputFile").arg(&result).stdout(std::process::Stdio::null());
+    if let Some(names) = args.value("match") {
+        jest.args(["--testNamePattern", names]);
+    }
     let status = jest.status().context("cannot run npx")?; // not 0 when a case fails
     let text = std::fs::read_to_string(&result).with_context(|| {
         format!("jest ended with {status} and wrote no result: are its packages installed?")

@@ -28,7 +28,7 @@ usage: cargo xtask COMMAND
       [--runners DIR]          where the runner scripts lie (default ../shared/conformance)
       [--config NAME|all]      configuration of the suite (default: default)
       [--report FILE]          write the failing cases there
-  conform postgrest-js --repo DIR
+  conform postgrest-js --repo DIR [--match REGEX]
                              the official client's tests against `rowhouse rest`: a checkout of supabase-js
   conform postgrest-py --repo DIR [--python FILE]
                              the same for supabase-py
