@@ -22,6 +22,11 @@ impl Fragment {
         Fragment::default()
     }
 
+    /// An empty fragment with room for so many bytes of text and values.
+    pub fn with_capacity(text: usize, params: usize) -> Self {
+        Fragment { text: String::with_capacity(text), params: Vec::with_capacity(params) }
+    }
+
     /// Text of this program.
     pub fn push(&mut self, text: &'static str) -> &mut Self {
         self.text.push_str(text);
@@ -46,6 +51,11 @@ impl Fragment {
         }
         self.text.push('"');
         self
+    }
+
+    /// A qualified name given as texts, quoted without copies of its own.
+    pub fn qualified(&mut self, schema: &str, name: &str) -> &mut Self {
+        self.quoted(schema).push(".").quoted(name)
     }
 
     /// A qualified name, quoted.

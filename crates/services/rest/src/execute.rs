@@ -17,6 +17,7 @@ use http::HeaderMap;
 use model::Caller;
 use pg::{Connection, Error, Param, Pipeline, Pool, Rows};
 use sql::Fragment;
+use std::fmt::Write;
 
 /// What the database answered.
 #[derive(Debug, Clone, Default)]
@@ -234,7 +235,7 @@ fn pre_request(function: &crate::schema::Name) -> Fragment {
 /// The statement that tells the transaction who is asking for what.
 fn transaction_settings(context: Context, hoisted: &[(Box<str>, Box<str>)], read_only: bool) -> Fragment {
     let Context { settings, caller, incoming, .. } = context;
-    let mut f = Fragment::new();
+    let mut f = Fragment::with_capacity(1024, 16);
     f.push("select set_config('search_path', ").bind(search_path(context)).push(", true)");
     if read_only {
         f.push(", set_config('transaction_read_only', 'on', true)");
@@ -273,28 +274,58 @@ fn search_path(context: Context) -> String {
     path
 }
 
-/// The headers as a JSON object, without the cookies.
+/// The headers as a JSON object, without the cookies. Of a repeated header PostgreSQL takes the last.
 fn headers_json(headers: &HeaderMap) -> String {
-    let mut object = serde_json::Map::new();
+    let mut json = String::with_capacity(512);
     for (name, value) in headers {
         if name != http::header::COOKIE {
-            object.insert(name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into());
+            add_pair(&mut json, name.as_str(), &String::from_utf8_lossy(value.as_bytes()));
         }
     }
-    serde_json::Value::Object(object).to_string()
+    close_object(json)
 }
 
 fn cookies_json(headers: &HeaderMap) -> String {
-    let mut object = serde_json::Map::new();
+    let mut json = String::new();
     for header in headers.get_all(http::header::COOKIE) {
         for cookie in String::from_utf8_lossy(header.as_bytes()).split(';') {
             let (name, value) = cookie.trim().split_once('=').unwrap_or((cookie.trim(), ""));
             if !name.is_empty() {
-                object.insert(name.to_owned(), value.into());
+                add_pair(&mut json, name, value);
             }
         }
     }
-    serde_json::Value::Object(object).to_string()
+    close_object(json)
+}
+
+/// Adds a pair of texts to an object whose end is not written yet.
+fn add_pair(json: &mut String, name: &str, value: &str) {
+    json.push(if json.is_empty() { '{' } else { ',' });
+    add_text(json, name);
+    json.push(':');
+    add_text(json, value);
+}
+
+fn add_text(json: &mut String, text: &str) {
+    json.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => json.extend(['\\', c]),
+            c if c < ' ' => {
+                let _ = write!(json, "\\u{:04x}", c as u32);
+            }
+            c => json.push(c),
+        }
+    }
+    json.push('"');
+}
+
+fn close_object(mut json: String) -> String {
+    if json.is_empty() {
+        json.push('{');
+    }
+    json.push('}');
+    json
 }
 
 /// Whether the outcome decides if the transaction may be kept.
@@ -401,4 +432,24 @@ fn body(rows: &Rows, at: usize) -> Option<Bytes> {
 
 fn nibble(digit: u8) -> u8 {
     char::from(digit).to_digit(16).map_or(0, |value| value as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    #[test]
+    fn headers_and_cookies_become_json() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(headers_json(&headers), "{}");
+        assert_eq!(cookies_json(&headers), "{}");
+        headers.insert("x-a", HeaderValue::from_bytes("q\"\\\té".as_bytes()).unwrap());
+        headers.insert("cookie", HeaderValue::from_static("a=b; c=d=\"e\"; f"));
+        assert_eq!(headers_json(&headers), r#"{"x-a":"q\"\\\u0009é"}"#);
+        assert_eq!(cookies_json(&headers), r#"{"a":"b","c":"d=\"e\"","f":""}"#);
+        for json in [headers_json(&headers), cookies_json(&headers)] {
+            assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok(), "{json}");
+        }
+    }
 }

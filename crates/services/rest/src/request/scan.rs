@@ -22,18 +22,22 @@ enum Found {
     NotEnd(char),
 }
 
-/// The notes about the furthest place.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Different things that may be wanted at one place; the grammar has no place with more.
+const WANTED_MAX: usize = 12;
+
+/// The notes about the furthest place. They are made at every turn, so they live on the stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Notes {
     at: usize,
     found: Found,
     not_end: Option<char>,
-    wanted: Vec<&'static str>,
+    wanted: [&'static str; WANTED_MAX],
+    count: usize,
 }
 
 impl Notes {
     const fn at(at: usize) -> Self {
-        Notes { at, found: Found::Nothing, not_end: None, wanted: Vec::new() }
+        Notes { at, found: Found::Nothing, not_end: None, wanted: [""; WANTED_MAX], count: 0 }
     }
 
     /// Joins notes that were made earlier.
@@ -46,12 +50,23 @@ impl Notes {
                 self.found = later.found;
             }
             self.not_end = self.not_end.or(later.not_end);
-            self.wanted.extend(later.wanted);
+            later.wanted().iter().for_each(|wanted| self.want(wanted));
         }
     }
 
     fn is_empty(&self) -> bool {
-        self.found == Found::Nothing && self.not_end.is_none() && self.wanted.is_empty()
+        self.found == Found::Nothing && self.not_end.is_none() && self.count == 0
+    }
+
+    fn wanted(&self) -> &[&'static str] {
+        &self.wanted[..self.count]
+    }
+
+    fn want(&mut self, wanted: &'static str) {
+        if self.count < WANTED_MAX && !wanted.is_empty() && !self.wanted().contains(&wanted) {
+            self.wanted[self.count] = wanted;
+            self.count += 1;
+        }
     }
 }
 
@@ -91,9 +106,7 @@ impl<'a> Scanner<'a> {
             other if self.notes.found == Found::Nothing => self.notes.found = other,
             _ => {}
         }
-        if !wanted.is_empty() && !self.notes.wanted.contains(&wanted) {
-            self.notes.wanted.push(wanted);
-        }
+        self.notes.want(wanted);
     }
 
     /// Notes a failure at the current place. `wanted` is shown as it is; empty when it has no name.
@@ -187,7 +200,7 @@ impl<'a> Scanner<'a> {
         second: impl FnOnce(&mut Self) -> Scan<T>,
     ) -> Scan<T> {
         let start = self.at;
-        let before = self.notes.clone();
+        let before = self.notes;
         match first(self) {
             Ok(value) => Ok(value),
             Err(Stop) if self.at != start => Err(Stop),
@@ -218,7 +231,8 @@ impl<'a> Scanner<'a> {
         let before = std::mem::replace(&mut self.notes, Notes::at(start));
         let result = read(self);
         if result.is_err() && self.at == start {
-            self.notes.wanted = vec![name];
+            self.notes.count = 0;
+            self.notes.want(name);
         }
         self.notes.join_earlier(before);
         result
@@ -271,7 +285,7 @@ impl<'a> Scanner<'a> {
             (None, Found::Char(None)) => "unexpected end of input".to_owned(),
             (None, Found::Nothing) => String::new(),
         };
-        let wanted = &self.notes.wanted;
+        let wanted = self.notes.wanted();
         if let Some((last, others)) = wanted.split_last() {
             if !text.is_empty() {
                 text.push(' ');

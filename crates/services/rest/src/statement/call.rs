@@ -34,7 +34,7 @@ pub fn call(f: &mut Fragment, call: &Call) {
     if value {
         f.push("(select ");
     }
-    f.name(&call.function.name.to_sql()).push("(");
+    f.qualified(&call.function.name.schema, &call.function.name.name).push("(");
     arguments(f, &call.arguments);
     f.push(if value { ") as pgrst_scalar) as " } else { ") as " }).push(CALL);
 }

@@ -57,7 +57,7 @@ pub struct Statement {
 
 /// The statement of a plan.
 pub fn build(rows: &Rows, request: &Request, settings: &Settings) -> Statement {
-    let mut main = Fragment::new();
+    let mut main = Fragment::with_capacity(1024, 8);
     let explained = match &rows.media {
         MediaType::Plan(plan) => {
             explain(&mut main, plan);
@@ -259,13 +259,13 @@ fn body(f: &mut Fragment, maker: &Maker, shape: Shape) {
             f.push("coalesce(json_agg(ST_AsGeoJSON(_rest_t)::json), '[]'))");
         }
         Maker::Aggregate { function, row_type } => {
-            f.name(&function.to_sql()).push("(");
+            f.qualified(&function.schema, &function.name).push("(");
             if matches!(shape, Shape::Value) {
                 f.push("_rest_t.pgrst_scalar");
             } else {
                 f.push("_rest_t");
                 if let Some(row_type) = row_type {
-                    f.push("::").name(&row_type.to_sql());
+                    f.push("::").qualified(&row_type.schema, &row_type.name);
                 }
             }
             f.push(")");

@@ -58,24 +58,27 @@ fn from(f: &mut Fragment, level: &Level) {
     f.push(" from ");
     match &level.source {
         Source::Relation => {
-            f.name(&level.relation.to_sql());
+            f.qualified(&level.relation.schema, &level.relation.name);
         }
         Source::Written => {
             f.push(SOURCE);
         }
         Source::Computed { function, parent, parent_type } => {
-            f.name(&function.to_sql())
+            f.qualified(&function.schema, &function.name)
                 .push("(")
                 .quoted(parent)
                 .push("::")
-                .name(&parent_type.to_sql())
+                .qualified(&parent_type.schema, &parent_type.name)
                 .push(")");
         }
     }
     f.push(" as ").quoted(&level.qualifier);
     let kind = level.relationship.as_ref().map(|relationship| &relationship.kind);
     if let Some(RelationshipKind::ManyToMany(junction)) = kind {
-        f.push(", ").name(&junction.table.to_sql()).push(" as ").quoted(&junction_alias(&level.qualifier));
+        f.push(", ")
+            .qualified(&junction.table.schema, &junction.table.name)
+            .push(" as ")
+            .quoted(&junction_alias(&level.qualifier));
     }
 }
 

@@ -19,7 +19,7 @@ pub fn write(f: &mut Fragment, write: &Write) {
 }
 
 fn insert(f: &mut Fragment, write: &Write) {
-    f.push("insert into ").name(&write.relation.to_sql());
+    f.push("insert into ").qualified(&write.relation.schema, &write.relation.name);
     if !write.columns.is_empty() {
         f.push("(").join(", ", &write.columns, |f, column| {
             f.quoted(&column.name);
@@ -80,10 +80,10 @@ fn update(f: &mut Fragment, write: &Write) {
         // Nothing to set: no rows, but with the names and types that the second part selects.
         f.push("select ");
         columns(f, write, "null");
-        f.push(" from ").name(&write.relation.to_sql()).push(" where false");
+        f.push(" from ").qualified(&write.relation.schema, &write.relation.name).push(" where false");
         return;
     }
-    f.push("update ").name(&write.relation.to_sql()).push(" set ");
+    f.push("update ").qualified(&write.relation.schema, &write.relation.name).push(" set ");
     f.join(", ", &write.columns, |f, column| {
         f.quoted(&column.name).push(" = ");
         filter::qualified(f, BODY, &column.name);
@@ -95,7 +95,7 @@ fn update(f: &mut Fragment, write: &Write) {
 }
 
 fn delete(f: &mut Fragment, write: &Write) {
-    f.push("delete from ").name(&write.relation.to_sql());
+    f.push("delete from ").qualified(&write.relation.schema, &write.relation.name);
     conditions(f, write);
     returning(f, write);
 }
