@@ -1,8 +1,10 @@
 //! The section `[auth]`.
 
 use super::ConfigError;
+use super::decisions::{self, HookSection, MfaSection, OAuthServerSection};
 use super::reader::Section;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 const PASSWORD_REQUIREMENTS: [&str; 4] =
@@ -31,6 +33,9 @@ pub struct AuthSection {
     pub email: EmailSection,
     pub sms: SmsSection,
     pub rate_limit: RateLimitSection,
+    pub mfa: MfaSection,
+    pub oauth_server: OAuthServerSection,
+    pub hook: HookSection,
 }
 
 /// `[auth.email]`
@@ -53,6 +58,8 @@ pub struct SmsSection {
     pub enable_signup: bool,
     pub enable_confirmations: bool,
     pub max_frequency: Duration,
+    /// Phone numbers, digits alone, with the fixed code of each.
+    pub test_otp: BTreeMap<String, String>,
 }
 
 /// `[auth.rate_limit]`
@@ -88,6 +95,9 @@ impl Default for AuthSection {
             email: EmailSection::default(),
             sms: SmsSection::default(),
             rate_limit: RateLimitSection::default(),
+            mfa: MfaSection::default(),
+            oauth_server: OAuthServerSection::default(),
+            hook: HookSection::default(),
         }
     }
 }
@@ -112,6 +122,7 @@ impl Default for SmsSection {
             enable_signup: false,
             enable_confirmations: false,
             max_frequency: Duration::from_secs(5),
+            test_otp: BTreeMap::new(),
         }
     }
 }
@@ -135,6 +146,9 @@ pub(super) fn read(mut section: Section<'_>) -> Result<AuthSection, ConfigError>
     let sms = sms(section.section("sms")?)?;
     let rate_limit = rate_limit(section.section("rate_limit")?)?;
     let (session_timebox, session_inactivity_timeout) = sessions(section.section("sessions")?)?;
+    let mfa = decisions::mfa(section.section("mfa")?)?;
+    let oauth_server = decisions::oauth_server(section.section("oauth_server")?)?;
+    let hook = decisions::hook(section.section("hook")?)?;
     let default = AuthSection::default();
     let auth = AuthSection {
         enabled: section.flag("enabled")?.unwrap_or(default.enabled),
@@ -168,6 +182,9 @@ pub(super) fn read(mut section: Section<'_>) -> Result<AuthSection, ConfigError>
         email,
         sms,
         rate_limit,
+        mfa,
+        oauth_server,
+        hook,
     };
     section.finish();
     Ok(auth)
@@ -207,13 +224,30 @@ fn email(mut section: Section<'_>) -> Result<EmailSection, ConfigError> {
 
 fn sms(mut section: Section<'_>) -> Result<SmsSection, ConfigError> {
     let default = SmsSection::default();
+    let test_otp = test_otp(section.section("test_otp")?)?;
     let sms = SmsSection {
         enable_signup: section.flag("enable_signup")?.unwrap_or(default.enable_signup),
         enable_confirmations: section.flag("enable_confirmations")?.unwrap_or(default.enable_confirmations),
         max_frequency: section.duration("max_frequency")?.unwrap_or(default.max_frequency),
+        test_otp,
     };
     section.finish();
     Ok(sms)
+}
+
+/// Numbers are kept as auth keeps those of people: without the plus.
+fn test_otp(mut section: Section<'_>) -> Result<BTreeMap<String, String>, ConfigError> {
+    let mut codes = BTreeMap::new();
+    for key in section.keys() {
+        let number = key.strip_prefix('+').unwrap_or(&key);
+        if number.is_empty() || !number.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(section.refuse(&key, "a phone number as the key", format!("{key:?}")));
+        }
+        let Some(code) = section.code(&key)? else { continue };
+        codes.insert(number.to_owned(), code);
+    }
+    section.finish();
+    Ok(codes)
 }
 
 fn rate_limit(mut section: Section<'_>) -> Result<RateLimitSection, ConfigError> {

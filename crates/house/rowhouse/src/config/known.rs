@@ -2,7 +2,7 @@
 //! here (container settings). They are ignored without a word.
 
 /// Whole tables, with all below them, and single keys.
-const KNOWN: [&str; 42] = [
+const KNOWN: [&str; 39] = [
     "api.auto_expose_new_tables",
     "api.tls",
     "api.external_url",
@@ -33,11 +33,8 @@ const KNOWN: [&str; 42] = [
     "experimental",
     "remotes",
     "auth.external",
-    "auth.hook",
-    "auth.mfa",
     "auth.web3",
     "auth.third_party",
-    "auth.oauth_server",
     "auth.captcha",
     "auth.passkey",
     "auth.webauthn",
@@ -46,17 +43,22 @@ const KNOWN: [&str; 42] = [
     "auth.jwt_issuer",
     "auth.sms.template",
 ];
-/// Below `auth.email` and `auth.sms`: mail texts, servers and providers.
-const KNOWN_AUTH: [&str; 12] = [
+/// Below `auth.email`, `auth.sms` and `auth.mfa`: texts, servers and providers; what goes with hooks of other schemes.
+const KNOWN_AUTH: [&str; 17] = [
     "auth.email.smtp",
     "auth.email.template",
     "auth.email.notification",
-    "auth.sms.test_otp",
     "auth.sms.twilio",
     "auth.sms.twilio_verify",
     "auth.sms.messagebird",
     "auth.sms.textlocal",
     "auth.sms.vonage",
+    "auth.mfa.phone.max_frequency",
+    "auth.mfa.phone.otp_length",
+    "auth.mfa.phone.template",
+    "auth.mfa.web_authn",
+    "auth.hook.custom_access_token.secrets",
+    "auth.hook.password_verification_attempt.secrets",
     "auth.publishable_key",
     "auth.secret_key",
     "auth.service_role_key",

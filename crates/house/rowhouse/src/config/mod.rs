@@ -4,11 +4,13 @@
 //! so that a file written for a newer CLI still works.
 
 mod auth;
+mod decisions;
 mod duration;
 mod known;
 mod reader;
 
 pub use auth::AuthSection;
+pub use decisions::HookSection;
 pub use reader::ConfigError;
 
 use reader::Reader;

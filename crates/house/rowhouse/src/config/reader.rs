@@ -77,6 +77,21 @@ impl<'a> Section<'a> {
         found.map(Value::String)
     }
 
+    /// What is left to ask for.
+    pub(super) fn keys(&self) -> Vec<String> {
+        self.table.keys().cloned().collect()
+    }
+
+    /// Tells the reader of the file something about a key that does not stop them.
+    pub(super) fn warn(&self, key: &str, text: &str) {
+        self.reader.warn(format!("{}: {text}", self.path_of(key)));
+    }
+
+    /// The error for a value that its own reader does not take.
+    pub(super) fn refuse(&self, key: &str, expected: impl Into<String>, found: String) -> ConfigError {
+        ConfigError::Value { field: self.path_of(key), expected: expected.into(), found }
+    }
+
     fn wrong(&self, key: &str, expected: impl Into<String>, found: &Value) -> ConfigError {
         ConfigError::Value { field: self.path_of(key), expected: expected.into(), found: shown(found) }
     }
@@ -99,6 +114,21 @@ impl<'a> Section<'a> {
             Some(Value::String(text)) => Ok(Some(text)),
             Some(other) => Err(self.wrong(key, "a text", &other)),
         }
+    }
+
+    /// Digits, which may be written without quotes.
+    pub(super) fn code(&mut self, key: &str) -> Result<Option<String>, ConfigError> {
+        let Some(value) = self.take(key) else { return Ok(None) };
+        let code = match &value {
+            Value::String(text) => text.clone(),
+            Value::Integer(number) => number.to_string(),
+            _ => String::new(),
+        };
+        if !code.is_empty() && code.len() <= 10 && code.bytes().all(|b| b.is_ascii_digit()) {
+            return Ok(Some(code));
+        }
+        // A code signs people in: it is not repeated.
+        Err(self.refuse(key, "a code of 1 to 10 digits", "something else".to_owned()))
     }
 
     pub(super) fn flag(&mut self, key: &str) -> Result<Option<bool>, ConfigError> {

@@ -108,3 +108,91 @@ fn wrong_values_name_their_field() {
     );
     assert!(read("not toml").unwrap_err().starts_with("it is not TOML"));
 }
+
+#[test]
+fn factors_are_off_unless_the_file_says_otherwise() {
+    let mfa = read("").unwrap().0.auth.mfa;
+    assert!(!mfa.totp.enroll_enabled && !mfa.totp.verify_enabled && mfa.max_enrolled_factors == 10);
+    let (config, warnings) = read(
+        r#"
+        [auth.mfa]
+        max_enrolled_factors = 4
+        [auth.mfa.totp]
+        enroll_enabled = true
+        verify_enabled = true
+        [auth.mfa.phone]
+        verify_enabled = true
+        otp_length = 6
+        template = "Your code"
+        max_frequency = "5s"
+        "#,
+    )
+    .unwrap();
+    let mfa = config.auth.mfa;
+    assert!(mfa.totp.enroll_enabled && mfa.totp.verify_enabled);
+    assert!(!mfa.phone.enroll_enabled && mfa.phone.verify_enabled);
+    assert_eq!(mfa.max_enrolled_factors, 4);
+    assert!(warnings.is_empty(), "{warnings:?}");
+    assert_eq!(
+        read("[auth.mfa.totp]\nenroll_enabled = true").unwrap_err(),
+        "auth.mfa.totp.enroll_enabled: expected verify_enabled = true with it, found verify_enabled = false"
+    );
+}
+
+#[test]
+fn the_oauth_server_is_read() {
+    let oauth = read("").unwrap().0.auth.oauth_server;
+    assert!(!oauth.enabled && !oauth.allow_dynamic_registration);
+    assert_eq!(oauth.authorization_url_path, "/oauth/consent");
+    let (config, warnings) = read(
+        "[auth.oauth_server]\nenabled = true\nallow_dynamic_registration = true\nauthorization_url_path = \"/ask\"",
+    )
+    .unwrap();
+    let oauth = config.auth.oauth_server;
+    assert!(oauth.enabled && oauth.allow_dynamic_registration);
+    assert_eq!(oauth.authorization_url_path, "/ask");
+    assert!(warnings.is_empty(), "{warnings:?}");
+}
+
+#[test]
+fn hooks_are_functions_of_the_database() {
+    let uri = "pg-functions://postgres/public/claims";
+    let hook = |name: &str, uri: &str| read(&format!("[auth.hook.{name}]\nenabled = true\nuri = {uri:?}"));
+    let (config, warnings) = hook("custom_access_token", uri).unwrap();
+    assert_eq!(config.auth.hook.custom_access_token.as_deref(), Some(uri));
+    assert!(warnings.is_empty(), "{warnings:?}");
+    let (config, _) = hook("password_verification_attempt", uri).unwrap();
+    assert_eq!(config.auth.hook.password_verification_attempt.as_deref(), Some(uri));
+    assert!(config.auth.hook.custom_access_token.is_none());
+    assert_eq!(
+        hook("custom_access_token", "https://hooks.test/x").unwrap_err(),
+        "auth.hook.custom_access_token.uri: expected pg-functions://<database>/<schema>/<function>, the only scheme \
+         that works so far, found the text \"https://hooks.test/x\""
+    );
+    assert!(
+        hook("password_verification_attempt", "")
+            .unwrap_err()
+            .contains("_attempt.uri: expected pg-functions")
+    );
+    assert!(hook("custom_access_token", "pg-functions://postgres/x").is_err());
+    // What is switched off may say anything.
+    let (config, warnings) =
+        read("[auth.hook.custom_access_token]\nenabled = false\nuri = \"https://hooks.test/x\"").unwrap();
+    assert!(config.auth.hook.custom_access_token.is_none() && warnings.is_empty());
+    let (_, warnings) = hook("before_user_created", uri).unwrap();
+    assert_eq!(warnings, ["auth.hook.before_user_created: this version has no such hook, ignored"]);
+}
+
+#[test]
+fn test_codes_belong_to_numbers() {
+    let (config, warnings) =
+        read("[auth.sms.test_otp]\n4152127777 = \"023456\"\n\"+4915111\" = 654321").unwrap();
+    let codes: Vec<_> = config.auth.sms.test_otp.iter().map(|(n, c)| (n.as_str(), c.as_str())).collect();
+    assert_eq!(codes, [("4152127777", "023456"), ("4915111", "654321")]);
+    assert!(warnings.is_empty(), "{warnings:?}");
+    assert_eq!(
+        read("[auth.sms.test_otp]\n4152127777 = \"secret\"").unwrap_err(),
+        "auth.sms.test_otp.4152127777: expected a code of 1 to 10 digits, found something else"
+    );
+    assert!(read("[auth.sms.test_otp]\nme = \"1\"").unwrap_err().contains("a phone number as the key"));
+}

@@ -1,6 +1,6 @@
 //! From what the catalog says of a project to the settings of its services.
 
-use crate::config::{ApiSection, AuthSection, ProjectConfig};
+use crate::config::{ApiSection, AuthSection, HookSection, ProjectConfig};
 use platform::{Endpoint, Project};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -109,7 +109,35 @@ impl ProjectSettings {
         to.rate_limits.email_sent = limit(from.rate_limit.email_sent);
         to.rate_limits.sms_sent = limit(from.rate_limit.sms_sent);
         to.extra_settings.clone_from(&endpoint.extra_settings);
+        to.sms_test_otp = from.sms.test_otp.clone().into_iter().collect();
+        to.mfa.totp_enroll = from.mfa.totp.enroll_enabled;
+        to.mfa.totp_verify = from.mfa.totp.verify_enabled;
+        to.mfa.phone_enroll = from.mfa.phone.enroll_enabled;
+        to.mfa.phone_verify = from.mfa.phone.verify_enabled;
+        to.mfa.max_enrolled_factors = usize::try_from(from.mfa.max_enrolled_factors).unwrap_or(10);
+        to.oauth_server.enabled = from.oauth_server.enabled;
+        to.oauth_server.allow_dynamic_registration = from.oauth_server.allow_dynamic_registration;
+        to.oauth_server.authorization_path.clone_from(&from.oauth_server.authorization_url_path);
+        // In a shard the functions would be everybody's.
+        if endpoint.app_schema.is_none() {
+            to.hooks = hooks(&from.hook);
+        }
         to
+    }
+}
+
+/// The functions that take part in decisions.
+fn hooks(from: &HookSection) -> auth::HookSettings {
+    let function = |name: &str, uri: &Option<String>| {
+        let parsed = uri.as_deref()?.parse();
+        parsed.inspect_err(|error| tracing::error!(hook = name, %error, "a stored hook is not usable")).ok()
+    };
+    auth::HookSettings {
+        custom_access_token: function("custom_access_token", &from.custom_access_token),
+        password_verification_attempt: function(
+            "password_verification_attempt",
+            &from.password_verification_attempt,
+        ),
     }
 }
 
@@ -164,6 +192,67 @@ mod tests {
         settings.auth.email.max_frequency = Duration::from_millis(1500);
         let stored = serde_json::Value::Object(settings.to_map());
         assert_eq!(serde_json::from_value::<ProjectSettings>(stored).unwrap(), settings);
+    }
+
+    fn endpoint(app_schema: Option<model::SchemaName>) -> Endpoint {
+        let config = || pg::Config::from_url("postgresql://nobody@127.0.0.1/none").unwrap();
+        Endpoint {
+            admin: config(),
+            rest: config(),
+            auth: config(),
+            postgres: None,
+            extra_settings: Vec::new(),
+            schemas: Vec::new(),
+            app_schema,
+            lease: None,
+        }
+    }
+
+    #[test]
+    fn settings_of_earlier_versions_are_read() {
+        let stored = serde_json::json!({
+            "api": { "max_rows": 7 },
+            "auth": { "enable_signup": false, "sms": { "enable_signup": true } },
+        });
+        let settings: ProjectSettings = serde_json::from_value(stored).unwrap();
+        assert!(!settings.auth.enable_signup && settings.auth.sms.enable_signup);
+        let auth = settings.auth(&endpoint(None), &["s".repeat(32)], "http://x");
+        // As projects had them before they could be configured.
+        assert!(auth.mfa.totp_enroll && auth.mfa.totp_verify && !auth.mfa.phone_enroll);
+        assert!(!auth.oauth_server.enabled && auth.hooks.custom_access_token.is_none());
+        assert!(auth.sms_test_otp.is_empty());
+    }
+
+    #[test]
+    fn factors_the_oauth_server_and_test_codes_reach_auth() {
+        let mut settings = ProjectSettings::default();
+        settings.auth.mfa.totp.enroll_enabled = false;
+        settings.auth.mfa.phone.verify_enabled = true;
+        settings.auth.mfa.max_enrolled_factors = 3;
+        settings.auth.oauth_server.enabled = true;
+        settings.auth.oauth_server.allow_dynamic_registration = true;
+        settings.auth.sms.test_otp.insert("4152127777".to_owned(), "123456".to_owned());
+        let auth = settings.auth(&endpoint(None), &["s".repeat(32)], "http://x");
+        assert!(!auth.mfa.totp_enroll && auth.mfa.totp_verify);
+        assert!(!auth.mfa.phone_enroll && auth.mfa.phone_verify);
+        assert_eq!(auth.mfa.max_enrolled_factors, 3);
+        assert!(auth.oauth_server.enabled && auth.oauth_server.allow_dynamic_registration);
+        assert_eq!(auth.oauth_server.authorization_path, "/oauth/consent");
+        assert_eq!(auth.sms_test_otp, [("4152127777".to_owned(), "123456".to_owned())]);
+    }
+
+    #[test]
+    fn hooks_are_for_projects_with_a_database_of_their_own() {
+        let uri = "pg-functions://postgres/public/claims";
+        let mut settings = ProjectSettings::default();
+        settings.auth.hook.custom_access_token = Some(uri.to_owned());
+        settings.auth.hook.password_verification_attempt = Some(uri.to_owned());
+        let own = settings.auth(&endpoint(None), &["s".repeat(32)], "http://x").hooks;
+        assert_eq!(own.custom_access_token, Some(uri.parse().unwrap()));
+        assert_eq!(own.password_verification_attempt, Some(uri.parse().unwrap()));
+        let pooled = endpoint(Some(model::SchemaName::of_app(model::AppId(57))));
+        let shared = settings.auth(&pooled, &["s".repeat(32)], "http://x").hooks;
+        assert!(shared.custom_access_token.is_none() && shared.password_verification_attempt.is_none());
     }
 
     #[test]

@@ -1,0 +1,135 @@
+//! The sections of `[auth]` about second factors, applications that sign people in, and functions that have a say.
+
+use super::ConfigError;
+use super::reader::Section;
+use serde::{Deserialize, Serialize};
+
+/// What an address of a hook must be.
+const HOOK_URI: &str = "pg-functions://<database>/<schema>/<function>, the only scheme that works so far";
+/// Hooks that the official CLI knows beside the two here.
+const OTHER_HOOKS: [&str; 4] = ["before_user_created", "mfa_verification_attempt", "send_email", "send_sms"];
+
+/// `[auth.mfa]`
+///
+/// The default is that of a project without a file; a file that says nothing switches the factors off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MfaSection {
+    pub totp: FactorSection,
+    pub phone: FactorSection,
+    pub max_enrolled_factors: u64,
+}
+
+/// `[auth.mfa.totp]`, `[auth.mfa.phone]`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FactorSection {
+    pub enroll_enabled: bool,
+    pub verify_enabled: bool,
+}
+
+/// `[auth.oauth_server]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OAuthServerSection {
+    pub enabled: bool,
+    pub allow_dynamic_registration: bool,
+    pub authorization_url_path: String,
+}
+
+/// `[auth.hook]`: the addresses of the hooks that are switched on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HookSection {
+    pub custom_access_token: Option<String>,
+    pub password_verification_attempt: Option<String>,
+}
+
+impl Default for MfaSection {
+    fn default() -> Self {
+        MfaSection {
+            totp: FactorSection { enroll_enabled: true, verify_enabled: true },
+            phone: FactorSection::default(),
+            max_enrolled_factors: 10,
+        }
+    }
+}
+
+impl Default for OAuthServerSection {
+    fn default() -> Self {
+        OAuthServerSection {
+            enabled: false,
+            allow_dynamic_registration: false,
+            authorization_url_path: "/oauth/consent".to_owned(),
+        }
+    }
+}
+
+pub(super) fn mfa(mut section: Section<'_>) -> Result<MfaSection, ConfigError> {
+    let mfa = MfaSection {
+        totp: factor(section.section("totp")?)?,
+        phone: factor(section.section("phone")?)?,
+        max_enrolled_factors: section.number("max_enrolled_factors", 0, 1000)?.unwrap_or(10),
+    };
+    section.finish();
+    Ok(mfa)
+}
+
+fn factor(mut section: Section<'_>) -> Result<FactorSection, ConfigError> {
+    let factor = FactorSection {
+        enroll_enabled: section.flag("enroll_enabled")?.unwrap_or(false),
+        verify_enabled: section.flag("verify_enabled")?.unwrap_or(false),
+    };
+    // Whoever enrolled such a factor could never use it.
+    if factor.enroll_enabled && !factor.verify_enabled {
+        let found = "verify_enabled = false".to_owned();
+        return Err(section.refuse("enroll_enabled", "verify_enabled = true with it", found));
+    }
+    section.finish();
+    Ok(factor)
+}
+
+pub(super) fn oauth_server(mut section: Section<'_>) -> Result<OAuthServerSection, ConfigError> {
+    let default = OAuthServerSection::default();
+    let server = OAuthServerSection {
+        enabled: section.flag("enabled")?.unwrap_or(default.enabled),
+        allow_dynamic_registration: section
+            .flag("allow_dynamic_registration")?
+            .unwrap_or(default.allow_dynamic_registration),
+        authorization_url_path: section
+            .text("authorization_url_path")?
+            .unwrap_or(default.authorization_url_path),
+    };
+    section.finish();
+    Ok(server)
+}
+
+pub(super) fn hook(mut section: Section<'_>) -> Result<HookSection, ConfigError> {
+    let hook = HookSection {
+        custom_access_token: function(section.section("custom_access_token")?)?,
+        password_verification_attempt: function(section.section("password_verification_attempt")?)?,
+    };
+    for name in OTHER_HOOKS {
+        if section.section(name)?.flag("enabled")?.unwrap_or(false) {
+            section.warn(name, "this version has no such hook, ignored");
+        }
+    }
+    section.finish();
+    Ok(hook)
+}
+
+/// The address of one hook, when it is switched on.
+fn function(mut section: Section<'_>) -> Result<Option<String>, ConfigError> {
+    let is_enabled = section.flag("enabled")?.unwrap_or(false);
+    let uri = section.text("uri")?;
+    if !is_enabled {
+        section.finish();
+        return Ok(None);
+    }
+    let uri = uri.unwrap_or_default();
+    if uri.parse::<::auth::HookFunction>().is_err() {
+        return Err(section.refuse("uri", HOOK_URI, format!("the text {uri:?}")));
+    }
+    section.finish();
+    Ok(Some(uri))
+}
