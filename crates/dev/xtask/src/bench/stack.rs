@@ -17,7 +17,8 @@ pub struct Stack {
 }
 
 pub fn binary() -> Result<PathBuf> {
-    let binary = target_dir().join("release/rowhouse");
+    let built = target_dir().join("release/rowhouse");
+    let binary = std::env::var_os("ROWHOUSE_BIN").map_or(built, PathBuf::from);
     if !binary.is_file() {
         bail!("no release binary: run `cargo build --release -p rowhouse` first");
     }
