@@ -143,7 +143,14 @@ mod tests {
     #[test]
     fn a_project_ref_is_twenty_lower_case_letters() {
         assert!("abcdefghijklmnopqrst".parse::<ProjectRef>().is_ok());
-        for bad in ["", "abc", "ABCDEFGHIJKLMNOPQRST", "abcdefghijklmnopqrs1", "abcdefghijklmnopqrstu", "äbcdefghijklmnopqrs"] {
+        for bad in [
+            "",
+            "abc",
+            "ABCDEFGHIJKLMNOPQRST",
+            "abcdefghijklmnopqrs1",
+            "abcdefghijklmnopqrstu",
+            "äbcdefghijklmnopqrs",
+        ] {
             assert!(bad.parse::<ProjectRef>().is_err(), "{bad}");
         }
     }
