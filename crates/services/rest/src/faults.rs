@@ -212,6 +212,11 @@ pub fn unknown_type(name: &str) -> Fault {
     Fault::new(BAD_REQUEST, "42704", format!("type \"{name}\" does not exist"))
 }
 
+/// Two embeds of one level under the same name.
+pub fn embedded_twice(lateral: &str) -> Fault {
+    Fault::new(BAD_REQUEST, "42712", format!("table name \"{lateral}\" specified more than once"))
+}
+
 /// A relation that the schema lacks.
 pub fn unknown_relation(schema: &str, name: &str, perhaps: Option<&str>) -> Fault {
     let message = format!("Could not find the table '{schema}.{name}' in the schema cache");

@@ -3,6 +3,7 @@
 use super::level::{Join, Level, Source, Spread};
 use super::similar;
 use crate::config::Settings;
+use crate::faults;
 use crate::schema::{ColumnPair, Relationship, RelationshipKind, SchemaCache};
 use fault::Fault;
 use http::StatusCode;
@@ -30,10 +31,15 @@ fn relate_below(level: &mut Level, related: Related, above: &mut Vec<String>) ->
     for child in &mut embeds {
         let relationship = find(level, child, related)?;
         join(level, child, &relationship, above);
-        while laterals.contains(&child.lateral) || above.contains(&child.lateral) {
-            child.lateral.push('_');
+        // Two embeds of one name would be one key twice. The fault is the one that PostgreSQL raises for the
+        // reference's statement.
+        if laterals.contains(&child.lateral) {
+            return Err(faults::embedded_twice(&child.lateral));
         }
         laterals.push(child.lateral.clone());
+        while above.contains(&child.lateral) {
+            child.lateral.push('_');
+        }
         child.relationship = Some(relationship);
         relate_below(child, related, above)?;
     }

@@ -101,14 +101,25 @@ fn span(f: &mut Fragment, span: Span) {
 fn cast(f: &mut Fragment, type_name: Option<&str>, inner: impl FnOnce(&mut Fragment)) {
     match type_name {
         Some(name) => {
-            let name: String =
-                name.chars().filter(|c| c.is_alphanumeric() || matches!(c, '_' | ' ' | '$')).collect();
             f.push("cast(");
             inner(f);
-            f.push(" as ").catalog_text(&name).push(")");
+            f.push(" as ").catalog_text(&plain_type(name)).push(")");
         }
         None => inner(f),
     }
+}
+
+/// A type's name with nothing in it that could be more than a name. A `$` counts only within a word: at the
+/// start of one it would begin a parameter or a dollar quote.
+fn plain_type(name: &str) -> String {
+    let mut plain = String::with_capacity(name.len());
+    for c in name.chars() {
+        let within = plain.ends_with(|before: char| before.is_alphanumeric() || before == '_');
+        if c.is_alphanumeric() || matches!(c, '_' | ' ') || (c == '$' && within) {
+            plain.push(c);
+        }
+    }
+    plain
 }
 
 /// The type of embedded JSON. `jsonb` rather than `json`: it can be compared, which GROUP BY needs, and replies

@@ -222,6 +222,26 @@ fn aggregates_group_by_the_rest() {
     assert!(text.contains("group by \"todos\".\"done\", \"todos_people_1\".\"name\""), "{text}");
 }
 
+#[test]
+fn a_casts_type_is_words_only() {
+    let text = |select: &str| {
+        statement("GET", &format!("/todos?select={select}"), "", "").unwrap().main.text().to_owned()
+    };
+    assert!(text("id::double%20precision").contains("cast(\"todos\".\"id\" as double precision)"));
+    assert!(text("id::my$type").contains(" as my$type)"));
+    assert!(!text("id::$$,title::$1%20$$").contains('$'));
+}
+
+#[test]
+fn a_name_is_embedded_once() {
+    let fault = statement("GET", "/people?select=todos(id),todos(title)", "", "").unwrap_err();
+    assert_eq!(
+        (&*fault.code, &*fault.message),
+        ("42712", "table name \"people_todos_1\" specified more than once")
+    );
+    assert!(statement("GET", "/people?select=todos(id),more:todos(title)", "", "").is_ok());
+}
+
 /// A statement's text without what stands in quotes.
 fn unquoted(text: &str) -> String {
     let mut rest = String::new();
