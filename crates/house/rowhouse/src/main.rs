@@ -19,9 +19,6 @@ use cli::Cli;
 use house::Surroundings;
 use std::process::ExitCode;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let surroundings = Surroundings {
