@@ -107,6 +107,10 @@ impl Framing {
     fn end_of_line(&mut self, line: &[u8]) {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         match self.place {
+            // A line that was cut says something else to hyper, should it be one that matters.
+            Place::Header | Place::ChunkSize if line.len() >= LINE_MAX && matters(self.place, line) => {
+                self.place = Place::Aside;
+            }
             Place::Header if line.is_empty() => self.end_of_head(),
             Place::Header => self.header(line),
             Place::ChunkSize => {
@@ -157,6 +161,13 @@ impl Framing {
     }
 }
 
+/// Whether a line, of which only the beginning is known, could have to do with the framing.
+fn matters(place: Place, line: &[u8]) -> bool {
+    let name = line.split(|byte| *byte == b':').next().unwrap_or_default().trim_ascii();
+    let framing: [&[u8]; 3] = [b"content-length", b"transfer-encoding", b"upgrade"];
+    place == Place::ChunkSize || framing.iter().any(|known| name.eq_ignore_ascii_case(known))
+}
+
 /// Characters that a target must not hold and clients send nevertheless.
 fn is_careless(byte: u8) -> bool {
     matches!(byte, b'"' | b'<' | b'>' | b'`' | b'\\' | b'^') || byte >= 0x80
@@ -202,6 +213,18 @@ mod tests {
             "GET / HTTP/1.1\r\nContent-Length : 3\r\n\r\n",
             "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\u{0}",
             "\u{16}\u{3}\u{1}",
+        ] {
+            let whole = format!("{before}{NEXT}");
+            check(&whole, &whole);
+        }
+    }
+
+    #[test]
+    fn a_length_too_long_to_look_at_is_not_guessed() {
+        let zeros = "0".repeat(LINE_MAX);
+        for before in [
+            format!("POST / HTTP/1.1\r\nContent-Length: {zeros}3\r\n\r\n"),
+            format!("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{zeros}3\r\n"),
         ] {
             let whole = format!("{before}{NEXT}");
             check(&whole, &whole);
