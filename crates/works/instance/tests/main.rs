@@ -211,6 +211,8 @@ async fn nothing_acknowledged_is_lost_when_the_server_is_killed_during_writes() 
     let acknowledged = *acknowledged.borrow();
     let recovered = async {
         loop {
+            // Nothing below need wait, and who notices the end of the process needs a turn.
+            tokio::task::yield_now().await;
             let endpoint = instances.ensure_running(&one).await.unwrap();
             let config = endpoint.config(instance::SUPERUSER, "postgres");
             // The end of the process may not have been noticed yet: then the connection fails.
