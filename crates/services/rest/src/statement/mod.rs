@@ -145,16 +145,22 @@ fn settings_left(f: &mut Fragment) {
     f.push("nullif(current_setting('response.headers', true), ''), nullif(current_setting('response.status', true), '')");
 }
 
-fn write(f: &mut Fragment, rows: &Rows, work: &Write, request: &Request) {
-    f.push("with pgrst_source as (");
-    write::write(f, work);
-    f.push(")");
+/// Names the rows where a body reads them twice, for its header line and for itself. Whether it does.
+fn shared_rows(f: &mut Fragment, rows: &Rows) -> bool {
     let shared = rows.maker == Maker::Csv;
     if shared {
         f.push(", pgrst_rows as (");
         read::level(f, &rows.root);
         f.push(")");
     }
+    shared
+}
+
+fn write(f: &mut Fragment, rows: &Rows, work: &Write, request: &Request) {
+    f.push("with pgrst_source as (");
+    write::write(f, work);
+    f.push(")");
+    let shared = shared_rows(f, rows);
     f.push(" select null::bigint, count(*), ");
     location(f, work, request);
     f.push(", ");
@@ -192,12 +198,7 @@ fn call(f: &mut Fragment, rows: &Rows, call: &Call, request: &Request, settings:
     f.push("with pgrst_source as (");
     call::call(f, call);
     f.push(")");
-    let shared = rows.maker == Maker::Csv;
-    if shared {
-        f.push(", pgrst_rows as (");
-        read::level(f, &rows.root);
-        f.push(")");
-    }
+    let shared = shared_rows(f, rows);
     let returned = if function.returns_set() { "count(*)" } else { "1" };
     f.push(" select ");
     total(f, rows, &request.prefer, settings, returned);
