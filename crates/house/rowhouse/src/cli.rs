@@ -167,6 +167,9 @@ pub struct ServeArgs {
     /// Put servers of dedicated projects to sleep after this many idle seconds; 0: never
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     pub idle_sleep: u64,
+    /// End sessions of PostgreSQL clients that are idle for this many seconds, so that their server can sleep; 0: never
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    pub db_idle: u64,
     #[command(flatten)]
     pub postgres: PostgresArgs,
 }

@@ -3,10 +3,11 @@
 use futures_util::future::BoxFuture;
 use model::{ProjectRef, Tenancy};
 use pg::Config;
-use pgwire::{Directory, Login, Refusal, RouteRequest, Target, Verifier, read_verifier};
-use platform::{Endpoint, Lookup, Platform};
+use pgwire::{Directory, Login, Refusal, RouteRequest, Target, Verifiers, read_verifiers};
+use platform::{Lookup, Platform, Resolved};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use token::random_bytes;
 
 /// Sessions of clients that a project may have; its server accepts 60, and the services have up to 31.
@@ -20,15 +21,13 @@ pub struct ProjectDirectory {
     default_project: Option<ProjectRef>,
 }
 
-/// The lease of a target: the endpoint, which also knows the superuser's way in.
-struct Held(Endpoint);
-
 impl ProjectDirectory {
     pub fn new(platform: Platform, default_project: Option<ProjectRef>) -> Self {
         ProjectDirectory { platform, default_project }
     }
 
-    async fn find(&self, request: &RouteRequest) -> Result<Target, Refusal> {
+    /// The project that is meant, if clients may reach its server.
+    async fn project(&self, request: &RouteRequest) -> Result<Arc<Resolved>, Refusal> {
         let lookup = match (&request.project, &request.sni) {
             (Some(reference), _) => Lookup::Ref(reference.clone()),
             (None, Some(name)) if self.default_project.is_none() => Lookup::Domain(name.to_lowercase()),
@@ -48,6 +47,11 @@ impl ProjectDirectory {
             )
             .with_hint("Connect to that server directly."));
         }
+        Ok(found)
+    }
+
+    async fn route(&self, request: &RouteRequest) -> Result<Target, Refusal> {
+        let found = self.project(request).await?;
         let endpoint = self.platform.endpoint(&found.project).await.map_err(|error| failed(&error))?;
         // The client's own search path, not the platform's.
         let backend = Config { options: Vec::new(), ..endpoint.admin.clone() };
@@ -56,29 +60,36 @@ impl ProjectDirectory {
             login: Login::SameRole,
             backend,
             connections_max: SESSIONS_MAX,
-            lease: Some(Box::new(Held(endpoint))),
+            lease: Some(Box::new(endpoint)),
         })
     }
 }
 
 impl Directory for ProjectDirectory {
-    fn route<'a>(&'a self, request: &'a RouteRequest) -> BoxFuture<'a, Result<Target, Refusal>> {
-        Box::pin(self.find(request))
+    fn find<'a>(&'a self, request: &'a RouteRequest) -> BoxFuture<'a, Result<Arc<str>, Refusal>> {
+        Box::pin(async move { Ok(self.project(request).await?.project.reference.as_str().into()) })
     }
 
-    fn verifier<'a>(
+    fn verifiers<'a>(
         &'a self,
-        target: &'a Target,
+        project: &'a str,
         user: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Verifier>, Refusal>> {
+    ) -> BoxFuture<'a, Result<Option<Verifiers>, Refusal>> {
         Box::pin(async move {
-            let held = target.lease.as_ref().and_then(|lease| lease.downcast_ref::<Held>());
-            let Some(Held(endpoint)) = held else { return Ok(None) };
-            read_verifier(&endpoint.admin, user).await.map_err(|error| {
-                tracing::error!(project = &*target.project, %error, "a role cannot be looked up");
+            let endpoint = self.platform.instances().zip(project.parse().ok());
+            let Some(endpoint) = endpoint.and_then(|(instances, name)| instances.peek(&name)) else {
+                return Ok(None);
+            };
+            let superuser = endpoint.config(instance::SUPERUSER, "postgres");
+            read_verifiers(&superuser, user).await.map_err(|error| {
+                tracing::error!(project, %error, "roles cannot be looked up");
                 Refusal::unavailable()
             })
         })
+    }
+
+    fn route<'a>(&'a self, request: &'a RouteRequest) -> BoxFuture<'a, Result<Target, Refusal>> {
+        Box::pin(self.route(request))
     }
 }
 
@@ -116,7 +127,9 @@ pub fn mock_secret(data: &Path) -> std::io::Result<[u8; 32]> {
 pub fn router(
     directory: ProjectDirectory,
     tls: Option<pgwire::Identity>,
+    idle_timeout: Option<Duration>,
     mock_secret: [u8; 32],
 ) -> pgwire::Router {
-    pgwire::Router::new(Arc::new(directory), pgwire::Settings::default(), tls, mock_secret)
+    let settings = pgwire::Settings { idle_timeout, ..pgwire::Settings::default() };
+    pgwire::Router::new(Arc::new(directory), settings, tls, mock_secret)
 }

@@ -107,6 +107,8 @@ pub struct FrontPlan {
     pub databases: Vec<TcpListener>,
     /// For PostgreSQL clients that want TLS.
     pub database_tls: Option<pgwire::Identity>,
+    /// PostgreSQL clients that are idle for so long are sent away; `None`: never.
+    pub database_idle: Option<Duration>,
     pub gateway: GatewaySettings,
     pub wire: WireSettings,
 }
@@ -164,7 +166,12 @@ impl House {
         tasks.spawn(gateway::serve(front.api, gateway, stop.clone()));
         tasks.spawn(wire.clone().sweep(stop.clone()));
         let directory = ProjectDirectory::new(platform.clone(), default_project);
-        let router = directory::router(directory, front.database_tls, directory::mock_secret(data.path())?);
+        let router = directory::router(
+            directory,
+            front.database_tls,
+            front.database_idle,
+            directory::mock_secret(data.path())?,
+        );
         for listener in front.databases {
             let (router, stop) = (router.clone(), stop.clone());
             tasks.spawn(async move { router.serve(listener, stop).await });

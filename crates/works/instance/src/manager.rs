@@ -169,6 +169,12 @@ impl Instances {
         self.start(slot).await
     }
 
+    /// Where the server listens, if it runs; not a use of it.
+    pub fn peek(&self, name: &InstanceName) -> Option<Endpoint> {
+        let slot = self.known(name)?;
+        slot.glance().server.map(|server| server.endpoint)
+    }
+
     /// Notes a use, without waking.
     pub fn touch(&self, name: &InstanceName) {
         if let Some(slot) = self.known(name) {

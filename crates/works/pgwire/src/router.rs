@@ -3,6 +3,8 @@
 use crate::cancel::CancelKeys;
 use crate::client::Client;
 use crate::directory::{Directory, Refusal};
+use crate::failures::Failures;
+use crate::roles::Roles;
 use crate::seats::Seats;
 use crate::session::Session;
 use crate::splice::say_goodbye;
@@ -18,6 +20,9 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+/// For a project's roles to be read on its server.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// What the operator may choose.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -31,6 +36,8 @@ pub struct Settings {
     pub route_timeout: Duration,
     /// A session that waits for its client for so long is ended, so that its server can sleep; `None`: never.
     pub idle_timeout: Option<Duration>,
+    /// How late the second failed login of an address is answered; doubled with each further one, up to 16 times.
+    pub failure_delay: Duration,
 }
 
 impl Default for Settings {
@@ -41,6 +48,7 @@ impl Default for Settings {
             startup_timeout: Duration::from_secs(30),
             route_timeout: Duration::from_secs(60),
             idle_timeout: None,
+            failure_delay: Duration::from_millis(250),
         }
     }
 }
@@ -59,6 +67,8 @@ pub(crate) struct Shared {
     pub(crate) seats: Arc<Seats>,
     /// Clients by project that have said what they want and have no session yet.
     pub(crate) pending: Arc<Seats>,
+    pub(crate) roles: Roles,
+    pub(crate) failures: Failures,
     /// For the salts of roles that do not exist.
     pub(crate) mock_secret: [u8; 32],
     handshakes: Arc<Semaphore>,
@@ -74,6 +84,7 @@ impl Router {
         mock_secret: [u8; 32],
     ) -> Router {
         let handshakes = Arc::new(Semaphore::new(settings.handshakes_max));
+        let failures = Failures::new(settings.failure_delay);
         Router {
             shared: Arc::new(Shared {
                 directory,
@@ -82,6 +93,8 @@ impl Router {
                 cancel_keys: Arc::default(),
                 seats: Arc::default(),
                 pending: Arc::default(),
+                roles: Roles::new(READ_TIMEOUT),
+                failures,
                 mock_secret,
                 handshakes,
             }),

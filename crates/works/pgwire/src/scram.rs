@@ -155,6 +155,12 @@ impl Exchange {
     }
 }
 
+/// Random bytes of the operating system.
+pub(crate) fn random<const N: usize>() -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).ok().map(|()| bytes)
+}
+
 fn utf8(bytes: &[u8]) -> Result<&str, Failure> {
     std::str::from_utf8(bytes).map_err(|_| Failure::Malformed("not UTF-8"))
 }

@@ -1,11 +1,12 @@
 //! One client, from its first byte to its last.
 
+use crate::admission::Admission;
 use crate::cancel::CancelKey;
 use crate::client::Client;
 use crate::directory::{Login, Refusal, RouteRequest, Target};
 use crate::message;
 use crate::router::Shared;
-use crate::scram::{self, Exchange, Failure, Verifier};
+use crate::scram;
 use crate::seats::Seat;
 use crate::splice::{say_goodbye, splice};
 use crate::startup::{self, Invalid, Packet, Startup};
@@ -14,7 +15,7 @@ use pg::RawSession;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
@@ -45,9 +46,9 @@ struct Wish {
 struct Open {
     backend: RawSession,
     key: CancelKey,
-    _seat: Seat,
+    seat: Seat,
     /// Holds the lease.
-    _target: Target,
+    target: Target,
 }
 
 impl Session {
@@ -71,15 +72,31 @@ impl Session {
                 Err(Refused::Refusal(Refusal::new("57P01", "terminating connection due to administrator command")))
             }
         };
-        drop(handshake);
         match opened {
-            Ok(Some(open)) => self.speak(client, open).await,
+            Ok(Some(open)) => {
+                drop(handshake);
+                self.speak(client, open, &request.user).await;
+            }
             Ok(None) => {}
-            Err(Refused::Refusal(refusal)) => self.send_away(&mut client, &refusal).await,
+            Err(Refused::Refusal(refusal)) => {
+                self.make_wait(&refusal).await;
+                self.send_away(&mut client, &refusal).await;
+            }
             Err(Refused::Server(report)) => {
                 let mut last = BytesMut::new();
                 message::server_error(&mut last, &report);
                 say_goodbye(&mut client, &last).await;
+            }
+        }
+    }
+
+    /// Lets those wait who guess passwords.
+    async fn make_wait(&self, refusal: &Refusal) {
+        if refusal.is_wrong_password() {
+            let delay = self.shared.failures.count(self.peer.ip(), Instant::now());
+            tokio::select! {
+                () = sleep(delay) => {}
+                () = self.shutdown.cancelled() => {}
             }
         }
     }
@@ -170,10 +187,6 @@ impl Session {
         request: &RouteRequest,
     ) -> Result<Option<Open>, Refused> {
         let settings = &self.shared.settings;
-        // One project's clients, however slow its server, leave room for those of others.
-        let waiting = request.project.as_ref().map_or_else(|| Arc::from(""), |p| Arc::from(p.as_str()));
-        let pending_max = settings.handshakes_max.div_ceil(2);
-        let _pending = self.shared.pending.take(&waiting, pending_max).ok_or_else(Refusal::too_many)?;
         if let Some(unknown) = &startup.beyond {
             let mut answer = BytesMut::new();
             message::negotiate_version(&mut answer, unknown);
@@ -181,26 +194,25 @@ impl Session {
                 return Ok(None);
             }
         }
-        let find = async {
-            let target = self.shared.directory.route(request).await?;
-            let verifier = self.shared.directory.verifier(&target, &request.user).await?;
-            Ok::<_, Refusal>((target, verifier))
-        };
-        let (target, verifier) =
-            timeout(settings.route_timeout, find).await.map_err(|_| Refusal::unavailable())??;
-        let verifier = verifier.unwrap_or_else(|| Verifier::mock(&self.shared.mock_secret, &request.user));
-        let proof = timeout(settings.startup_timeout, authenticate(client, verifier, &request.user)).await;
-        match proof {
-            Ok(Ok(true)) => {}
-            Ok(Ok(false)) | Err(_) => return Ok(None),
-            Ok(Err(refusal)) => {
+        let find = self.shared.directory.find(request);
+        let project = timeout(settings.route_timeout, find).await.map_err(|_| Refusal::unavailable())??;
+        // One project's clients, however slow its server, leave room for those of others.
+        let pending_max = settings.handshakes_max.div_ceil(2);
+        let pending = self.shared.pending.take(&project, pending_max);
+        let _pending = pending.ok_or_else(Refusal::too_many)?;
+        let roles = self.shared.roles.of(&project);
+        let admission = Admission { shared: &self.shared, request, roles };
+        let target = match admission.of(client).await {
+            Ok(Some(target)) => target,
+            Ok(None) => return Ok(None),
+            Err(refusal) => {
                 tracing::info!(
-                    peer = %self.peer, project = &*target.project, user = request.user, code = refusal.code,
+                    peer = %self.peer, project = &*project, user = request.user, code = refusal.code,
                     "PostgreSQL login refused"
                 );
                 return Err(refusal.into());
             }
-        }
+        };
         let seats = &self.shared.seats;
         if seats.total() >= settings.sessions_max {
             return Err(Refusal::too_many().into());
@@ -212,9 +224,9 @@ impl Session {
         let connect = self.connect(target, startup, request);
         let connected = timeout(settings.route_timeout, connect).await.map_err(|_| Refusal::unavailable())?;
         let (target, backend) = connected?;
-        let key = self.shared.cancel_keys.issue(backend.cancel.clone(), random::<8>);
+        let key = self.shared.cancel_keys.issue(backend.cancel.clone(), scram::random::<8>);
         let key = key.ok_or_else(Refusal::unavailable)?;
-        Ok(Some(Open { backend, key, _seat: seat, _target: target }))
+        Ok(Some(Open { backend, key, seat, target }))
     }
 
     /// Opens the session on the server. A server that ended between routing and connecting is woken again.
@@ -248,8 +260,8 @@ impl Session {
     }
 
     /// Tells the client that its session is ready, and copies from then on.
-    async fn speak(&self, mut client: Client, open: Open) {
-        let Open { backend, key, _seat, _target } = open;
+    async fn speak(&self, mut client: Client, open: Open, user: &str) {
+        let Open { backend, key, seat, target } = open;
         let mut ready = BytesMut::new();
         message::authentication_ok(&mut ready);
         for (name, value) in &backend.parameters {
@@ -265,6 +277,21 @@ impl Session {
         if let Err(error) = ended {
             // Clients that leave without a word are everyday life.
             tracing::debug!(peer = %self.peer, %error, "PostgreSQL session");
+        }
+        drop((key, seat));
+        self.note_roles(&target, user).await;
+    }
+
+    /// After a project's last session, which may have changed a password: its server may sleep soon, and is woken
+    /// only for what is remembered then.
+    async fn note_roles(&self, target: &Target, user: &str) {
+        let managed = target.login == Login::SameRole;
+        if !managed || self.shutdown.is_cancelled() || self.shared.seats.of(&target.project) > 0 {
+            return;
+        }
+        let roles = self.shared.roles.of(&target.project);
+        if let Err(refusal) = roles.read(&*self.shared.directory, user).await {
+            tracing::debug!(project = &*target.project, code = refusal.code, "roles after a session");
         }
     }
 }
@@ -293,43 +320,4 @@ fn server_config(target: &Target, startup: &Startup, request: &RouteRequest) -> 
     config.application_name = String::new();
     config.options.extend(startup.parameters.iter().cloned());
     config
-}
-
-/// Lets the client prove that it knows the password. `false`: it has left, as psql does to ask for one.
-async fn authenticate(client: &mut Client, verifier: Verifier, user: &str) -> Result<bool, Refusal> {
-    let failed = |failure| match failure {
-        Failure::Malformed(reason) => Refusal::protocol(format!("malformed SCRAM message: {reason}")),
-        Failure::WrongPassword => Refusal::wrong_password(user),
-    };
-    let mut out = BytesMut::new();
-    message::authentication_sasl(&mut out, scram::MECHANISM);
-    let Some(body) = ask(client, &mut out).await? else { return Ok(false) };
-    let Some((mechanism, data)) = message::parse_sasl_initial(&body) else {
-        return Err(Refusal::protocol("malformed SASL initial response"));
-    };
-    if mechanism != scram::MECHANISM {
-        return Err(Refusal::protocol("client selected an invalid SASL authentication mechanism"));
-    }
-    let nonce = random().ok_or_else(Refusal::unavailable)?;
-    let exchange = Exchange::begin(verifier, data, nonce).map_err(failed)?;
-    message::authentication_sasl_continue(&mut out, &exchange.server_first);
-    let Some(body) = ask(client, &mut out).await? else { return Ok(false) };
-    let last = exchange.finish(&body).map_err(failed)?;
-    message::authentication_sasl_final(&mut out, &last);
-    Ok(client.write_all(&out).await.is_ok())
-}
-
-/// Sends what is in the buffer, and waits for the client's next step.
-async fn ask(client: &mut Client, out: &mut BytesMut) -> Result<Option<Vec<u8>>, Refusal> {
-    let sent = client.write_all(&out.split()).await;
-    if sent.is_err() || client.flush().await.is_err() {
-        return Ok(None);
-    }
-    message::read_sasl(client).await
-}
-
-/// Random bytes of the operating system.
-fn random<const N: usize>() -> Option<[u8; N]> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).ok().map(|()| bytes)
 }

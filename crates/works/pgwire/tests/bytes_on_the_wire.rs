@@ -101,7 +101,7 @@ async fn plain_text_slipped_in_before_the_encryption_is_not_read() {
 #[tokio::test]
 async fn slow_clients_are_closed_and_make_room() {
     let settings =
-        Settings { startup_timeout: Duration::from_millis(300), handshakes_max: 4, ..Settings::default() };
+        Settings { startup_timeout: Duration::from_secs(2), handshakes_max: 4, ..Settings::default() };
     let world = World::with(Wishes { settings, ..Wishes::default() }).await;
     let mut slow = Vec::new();
     for bytes in [b"".as_slice(), b"\0", &startup(0, "user\0postgres\0"), &SSL] {

@@ -1,12 +1,15 @@
 //! Which server a client reaches, asleep or not.
 
-use crate::world::{ONE, PASSWORD, TWO, Wishes, World, serve};
+use crate::world::{ONE, PASSWORD, PATIENCE, TWO, Wishes, World, serve};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use instance::{InstanceName, Status};
-use pgwire::{Directory, Login, Refusal, RouteRequest, Target, Verifier};
+use instance::{InstanceName, SUPERUSER, Status};
+use pgwire::{Directory, Login, Refusal, RouteRequest, Target, Verifier, Verifiers};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 const NAME: &str = "select current_setting('cluster_name')";
 
@@ -65,14 +68,52 @@ async fn a_sleeping_instance_wakes_and_does_not_sleep_while_connected() {
     let session = world.connect(&format!("postgres.{TWO}")).await;
     assert!(world.instances.sleep_idle(Duration::ZERO).await.is_empty(), "in use");
     session.close().await;
-    world.sessions(TWO, 0).await;
-    let slept = async {
-        while world.instances.sleep_idle(Duration::ZERO).await.is_empty() {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(crate::world::PATIENCE, slept).await.unwrap();
+    world.put_to_sleep(TWO).await;
     assert_eq!(world.psql(&format!("postgres.{TWO}"), PASSWORD, NAME).await.unwrap(), TWO);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn strangers_neither_wake_a_server_nor_keep_it_awake() {
+    let world = World::new().await;
+    // Nothing is known of its roles yet.
+    assert!(world.psql("nobody", PASSWORD, NAME).await.is_err());
+    assert!(!world.is_asleep(ONE).await);
+    // Half-way in, and of no weight.
+    let mut stranger = TcpStream::connect(world.address).await.unwrap();
+    stranger.write_all(b"\0\0\0\x17\0\x03\0\0user\0postgres\0\0").await.unwrap();
+    assert_eq!(timeout(PATIENCE, stranger.read_u8()).await.unwrap().unwrap(), b'R', "asked for the password");
+    world.put_to_sleep(ONE).await;
+    // A wrong password might be right by now: that is looked up, but not often.
+    assert!(world.psql("postgres", "wrong", NAME).await.is_err());
+    world.put_to_sleep(ONE).await;
+    for (user, password) in
+        [("postgres", "wrong"), ("nobody", PASSWORD), ("root", PASSWORD), ("old", PASSWORD)]
+    {
+        let error = world.psql(user, password, NAME).await.unwrap_err();
+        assert!(error.contains(&format!("authentication failed for user \"{user}\"")), "{error}");
+        assert!(world.is_asleep(ONE).await, "{user}");
+    }
+    assert_eq!(world.psql("postgres", PASSWORD, NAME).await.unwrap(), ONE);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_sleeping_servers_passwords_are_those_of_its_last_session() {
+    let world = World::new().await;
+    world.psql("postgres", PASSWORD, "alter role postgres password 'second'").await.unwrap();
+    world.put_to_sleep(ONE).await;
+    assert_eq!(world.psql("postgres", "second", NAME).await.unwrap(), ONE);
+    // Behind the router's back.
+    world.put_to_sleep(ONE).await;
+    let endpoint = world.instances.ensure_running(&ONE.parse().unwrap()).await.unwrap();
+    let mut superuser = pg::Connection::connect(&endpoint.config(SUPERUSER, "postgres")).await.unwrap();
+    superuser.batch("alter role postgres password 'third'").await.unwrap();
+    superuser.close().await;
+    world.put_to_sleep(ONE).await;
+    assert!(world.psql("postgres", "second", NAME).await.is_err(), "it wakes the server, and no more");
+    assert!(!world.is_asleep(ONE).await);
+    assert_eq!(world.psql("postgres", "third", NAME).await.unwrap(), ONE);
     world.end().await;
 }
 
@@ -80,6 +121,15 @@ async fn a_sleeping_instance_wakes_and_does_not_sleep_while_connected() {
 struct External(pg::Config);
 
 impl Directory for External {
+    fn find<'a>(&'a self, _: &'a RouteRequest) -> BoxFuture<'a, Result<Arc<str>, Refusal>> {
+        async { Ok("external".into()) }.boxed()
+    }
+
+    fn verifiers<'a>(&'a self, _: &'a str, _: &'a str) -> BoxFuture<'a, Result<Option<Verifiers>, Refusal>> {
+        let me = ("me".to_owned(), Verifier::of_password("mine"));
+        async { Ok(Some(Verifiers::new([me], true))) }.boxed()
+    }
+
     fn route<'a>(&'a self, _: &'a RouteRequest) -> BoxFuture<'a, Result<Target, Refusal>> {
         let target = Target {
             project: "external".into(),
@@ -89,15 +139,6 @@ impl Directory for External {
             lease: None,
         };
         async move { Ok(target) }.boxed()
-    }
-
-    fn verifier<'a>(
-        &'a self,
-        _: &'a Target,
-        user: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Verifier>, Refusal>> {
-        let verifier = (user == "me").then(|| Verifier::of_password("mine"));
-        async move { Ok(verifier) }.boxed()
     }
 }
 

@@ -142,15 +142,19 @@ async fn sessions_are_told_of_a_shutdown() {
 
 #[tokio::test]
 async fn an_idle_session_is_ended_when_the_operator_wants_it() {
-    let settings = Settings { idle_timeout: Some(Duration::from_secs(1)), ..Settings::default() };
+    let settings = Settings { idle_timeout: Some(Duration::from_secs(2)), ..Settings::default() };
     let world = World::with(Wishes { settings, ..Wishes::default() }).await;
-    let mut session = world.connect("postgres").await;
-    // Longer than the limit, but not idle.
-    session.query("select pg_sleep(2.5)", &[]).await.unwrap();
-    session.batch("begin").await.unwrap();
-    session.query("select pg_sleep(0.1)", &[]).await.unwrap();
-    session.batch("commit; listen news").await.unwrap();
-    let error = timeout(PATIENCE, session.notification()).await.unwrap().unwrap_err();
+    // Those who wait for the server, or have begun something, are not idle.
+    let mut busy = world.connect("postgres").await;
+    let busy = tokio::spawn(async move { busy.query("select pg_sleep(600)", &[]).await });
+    let mut halfway = world.connect("postgres").await;
+    halfway.batch("begin").await.unwrap();
+    let mut idle = world.connect("postgres").await;
+    idle.batch("listen news").await.unwrap();
+    let error = timeout(PATIENCE, idle.notification()).await.unwrap().unwrap_err();
     assert_eq!(error.sqlstate(), Some("57P05"));
+    assert!(!busy.is_finished());
+    halfway.batch("commit").await.unwrap();
+    busy.abort();
     world.end().await;
 }

@@ -28,7 +28,7 @@ pub async fn run(args: ServeArgs, surroundings: Surroundings) -> anyhow::Result<
         postgres: args.postgres.clone(),
         surroundings,
         shard_capacity: args.shard_capacity,
-        idle_sleep: idle(&args),
+        idle_sleep: seconds(args.idle_sleep),
     };
     let platform = Box::pin(plan.open()).await?;
     let (house, values) = match Box::pin(open(&args, &plan, platform.clone(), doors)).await {
@@ -62,8 +62,9 @@ async fn open_doors(args: &ServeArgs) -> anyhow::Result<(TcpListener, Vec<TcpLis
     Ok((api, databases))
 }
 
-fn idle(args: &ServeArgs) -> Option<Duration> {
-    Some(Duration::from_secs(args.idle_sleep)).filter(|idle| !idle.is_zero())
+/// A time of which 0 means never.
+fn seconds(seconds: u64) -> Option<Duration> {
+    Some(Duration::from_secs(seconds)).filter(|time| !time.is_zero())
 }
 
 async fn open(
@@ -84,6 +85,7 @@ async fn open(
         api,
         databases,
         database_tls: Some(identity(args, &plan.data)?),
+        database_idle: seconds(args.db_idle),
         gateway: GatewaySettings {
             base_domains,
             trust_forwarded: args.trust_forwarded,
@@ -96,7 +98,7 @@ async fn open(
             pools: PoolSizes::default(),
             limits_clients: true,
             // Services are dropped in any case: what they remember would add up over thousands of projects.
-            idle: Some(idle(args).unwrap_or(SERVICES_IDLE)),
+            idle: Some(seconds(args.idle_sleep).unwrap_or(SERVICES_IDLE)),
         },
     };
     let house = House::open(platform.clone(), &plan.data, front)?;

@@ -95,6 +95,7 @@ impl Stack {
             api,
             databases: vec![db],
             database_tls: None,
+            database_idle: None,
             gateway: GatewaySettings::default(),
             wire: WireSettings {
                 default_project,

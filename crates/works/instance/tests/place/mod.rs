@@ -39,7 +39,7 @@ impl Place {
     }
 
     fn at(folder: &str) -> Place {
-        let root = std::env::temp_dir().join(format!("rh-{}", uuid::Uuid::new_v4().simple()));
+        let root = scratch().join(format!("rh-{}", uuid::Uuid::new_v4().simple()));
         let data = root.join(folder);
         std::fs::create_dir_all(&data).unwrap();
         Place { root, data }
@@ -61,6 +61,13 @@ impl Place {
     pub fn log(&self, instance: &str) -> String {
         std::fs::read_to_string(self.path("instances").join(instance).join("server.log")).unwrap()
     }
+}
+
+/// In memory where there is room: waiting for a disk is most of the time that servers take.
+fn scratch() -> PathBuf {
+    let memory = PathBuf::from("/dev/shm");
+    let free = rustix::fs::statvfs(&memory).map_or(0, |s| s.f_bavail.saturating_mul(s.f_frsize));
+    if free > 2 << 30 { memory } else { std::env::temp_dir() }
 }
 
 fn templates() -> &'static PathBuf {

@@ -2,9 +2,9 @@
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use instance::{InstanceName, Instances, Lease, SUPERUSER, Script, Template, TemplateSpec, Tuning};
+use instance::{InstanceName, Instances, SUPERUSER, Script, Status, Template, TemplateSpec, Tuning};
 use pgwire::{
-    Directory, Identity, Login, Refusal, RouteRequest, Router, Settings, Target, Verifier, read_verifier,
+    Directory, Identity, Login, Refusal, RouteRequest, Router, Settings, Target, Verifiers, read_verifiers,
 };
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -49,9 +49,14 @@ pub struct Wishes {
     pub connections_max: usize,
 }
 
+/// Without the delay of failed logins: all tests come from one address.
+pub fn settings() -> Settings {
+    Settings { failure_delay: Duration::ZERO, ..Settings::default() }
+}
+
 impl Default for Wishes {
     fn default() -> Self {
-        Wishes { settings: Settings::default(), tls: true, connections_max: 120 }
+        Wishes { settings: settings(), tls: true, connections_max: 120 }
     }
 }
 
@@ -60,13 +65,40 @@ struct Projects {
     connections_max: usize,
 }
 
+impl Projects {
+    fn name(request: &RouteRequest) -> InstanceName {
+        request.project.as_ref().map_or_else(|| ONE.parse().unwrap(), InstanceName::from)
+    }
+}
+
 impl Directory for Projects {
+    fn find<'a>(&'a self, request: &'a RouteRequest) -> BoxFuture<'a, Result<Arc<str>, Refusal>> {
+        async move {
+            let name = Projects::name(request);
+            match self.instances.status(&name).await {
+                Status::Missing => Err(Refusal::unknown_project()),
+                _ => Ok(name.as_str().into()),
+            }
+        }
+        .boxed()
+    }
+
+    fn verifiers<'a>(
+        &'a self,
+        project: &'a str,
+        user: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Verifiers>, Refusal>> {
+        async move {
+            let Some(endpoint) = self.instances.peek(&project.parse().unwrap()) else { return Ok(None) };
+            let superuser = endpoint.config(SUPERUSER, "postgres");
+            read_verifiers(&superuser, user).await.map_err(|_| Refusal::unavailable())
+        }
+        .boxed()
+    }
+
     fn route<'a>(&'a self, request: &'a RouteRequest) -> BoxFuture<'a, Result<Target, Refusal>> {
         async move {
-            let name = match &request.project {
-                Some(project) => InstanceName::from(project),
-                None => ONE.parse().unwrap(),
-            };
+            let name = Projects::name(request);
             let lease = self.instances.wake(&name).await.map_err(|_| Refusal::unknown_project())?;
             Ok(Target {
                 project: name.as_str().into(),
@@ -75,18 +107,6 @@ impl Directory for Projects {
                 connections_max: self.connections_max,
                 lease: Some(Box::new(lease) as Box<_>),
             })
-        }
-        .boxed()
-    }
-
-    fn verifier<'a>(
-        &'a self,
-        target: &'a Target,
-        user: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Verifier>, Refusal>> {
-        async move {
-            assert!(target.lease.as_ref().unwrap().is::<Lease>());
-            read_verifier(&target.backend, user).await.map_err(|_| Refusal::unavailable())
         }
         .boxed()
     }
@@ -118,13 +138,20 @@ impl Drop for Root {
     }
 }
 
+/// In memory where there is room: waiting for a disk is most of the time that servers take.
+fn scratch() -> PathBuf {
+    let memory = PathBuf::from("/dev/shm");
+    let free = rustix::fs::statvfs(&memory).map_or(0, |s| s.f_bavail.saturating_mul(s.f_frsize));
+    if free > 2 << 30 { memory } else { std::env::temp_dir() }
+}
+
 impl World {
     pub async fn new() -> World {
         World::with(Wishes::default()).await
     }
 
     pub async fn with(wishes: Wishes) -> World {
-        let root = Root(std::env::temp_dir().join(format!("rh-{}", uuid::Uuid::new_v4().simple())));
+        let root = Root(scratch().join(format!("rh-{}", uuid::Uuid::new_v4().simple())));
         std::fs::create_dir_all(&*root).unwrap();
         let (instances, template) = prepared(&root).await;
         let projects = Projects { instances: instances.clone(), connections_max: wishes.connections_max };
@@ -182,6 +209,21 @@ impl World {
             }
         };
         tokio::time::timeout(PATIENCE, seen).await.unwrap();
+    }
+
+    /// Waits until nobody uses the instance, and puts it to sleep.
+    pub async fn put_to_sleep(&self, project: &str) {
+        let name: InstanceName = project.parse().unwrap();
+        let slept = async {
+            while !self.instances.sleep_idle(Duration::ZERO).await.contains(&name) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, slept).await.unwrap();
+    }
+
+    pub async fn is_asleep(&self, project: &str) -> bool {
+        self.instances.status(&project.parse().unwrap()).await == Status::Asleep
     }
 
     pub async fn end(self) {
