@@ -117,7 +117,7 @@ impl Connection {
     pub async fn run(&mut self, pipeline: &Pipeline) -> Result<Vec<Rows>, Error> {
         let alone = self.transaction == TransactionStatus::Idle;
         match self.exchange(&pipeline.steps).await {
-            Err(error) if is_stale_statement(&error) => {
+            Err(error) if error.is_stale_statement() => {
                 self.forget(&pipeline.steps);
                 // Not where a step of the pipeline itself has opened a transaction, which has failed now.
                 if !alone || self.in_transaction() {
@@ -432,13 +432,6 @@ impl Connection {
         }
         Ok(())
     }
-}
-
-/// Whether the server says that a statement it prepared before can no longer run as it is.
-fn is_stale_statement(error: &Error) -> bool {
-    error.db().is_some_and(|e| {
-        e.code == "26000" || (e.code == "0A000" && e.message.starts_with("cached plan must not change"))
-    })
 }
 
 fn write_step(write: &mut BytesMut, step: &Step, plan: &Plan) -> Result<(), Error> {

@@ -51,6 +51,14 @@ impl Error {
     pub fn sqlstate(&self) -> Option<&str> {
         self.db().map(|e| e.code.as_str())
     }
+
+    /// Whether the server says that a statement it prepared before can no longer run as it is: its tables have
+    /// changed, or the server has lost it. Prepared anew, it may run.
+    pub fn is_stale_statement(&self) -> bool {
+        self.db().is_some_and(|e| {
+            e.code == "26000" || (e.code == "0A000" && e.message.starts_with("cached plan must not change"))
+        })
+    }
 }
 
 impl From<std::io::Error> for Error {

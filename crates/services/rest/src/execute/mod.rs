@@ -1,0 +1,160 @@
+//! The one stage that touches the database: settings, pre-request and statement in one round trip.
+//!
+//! All three travel as one pipeline, which is one transaction. Where the outcome has to be looked at before it
+//! may be kept (one object wanted, few rows wanted, PUT), the transaction is opened explicitly and ended after the
+//! look; where it is rolled back anyway, its end is the pipeline's last step.
+
+mod outcome;
+mod settings;
+mod steps;
+mod verdict;
+
+pub use outcome::Outcome;
+
+use crate::config::{RoleSettings, Settings};
+use crate::faults;
+use crate::plan::Rows as RowsPlan;
+use crate::request::{Incoming, Preferences, Request, TransactionEnd};
+use crate::response::database_fault;
+use crate::statement::Statement;
+use fault::Fault;
+use model::Caller;
+use outcome::{lines, outcome, planned_rows, total};
+use pg::{Connection, Error, Param, Pipeline, Pool, Rows};
+use settings::transaction_settings;
+use sql::Fragment;
+use steps::{Steps, pre_request};
+use verdict::check;
+
+/// Everything about a request that its transaction is told.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    pub settings: &'a Settings,
+    pub caller: &'a Caller,
+    pub incoming: Incoming<'a>,
+    /// The physical schema.
+    pub schema: &'a str,
+    pub prefer: &'a Preferences,
+}
+
+impl Context<'_> {
+    /// The caller is more than the anonymous role: a refusal is about rights, not about a missing token.
+    pub fn is_authenticated(&self) -> bool {
+        self.settings.db_anon_role.as_deref() != Some(&*self.caller.role)
+    }
+
+    fn role_settings(&self) -> Option<&RoleSettings> {
+        self.settings.role(&self.caller.role)
+    }
+
+    /// The transaction ends in a rollback, whatever comes of it.
+    fn rolls_back(&self) -> bool {
+        match self.prefer.transaction {
+            Some(end) => end == TransactionEnd::Rollback,
+            None => self.settings.db_tx_end.rollback,
+        }
+    }
+
+    /// Adds a step, prepared unless the settings say that the connection is not ours to prepare on.
+    fn step(&self, pipeline: &mut Pipeline, fragment: Fragment) {
+        let (text, params) = fragment.into_parts();
+        if self.settings.db_prepared_statements {
+            pipeline.step(text, params);
+        } else {
+            pipeline.step_uncached(text, params);
+        }
+    }
+}
+
+/// Runs a planned statement.
+pub async fn run(
+    pool: &Pool,
+    context: Context<'_>,
+    request: &Request,
+    plan: &RowsPlan,
+    statement: Statement,
+) -> Result<Outcome, Fault> {
+    let layout = statement.layout;
+    let steps = Steps::of(context, request, plan, statement);
+    let fault = |error: Error| database_fault(&error, context.is_authenticated());
+    let mut connection = pool.get().await.map_err(fault)?;
+    let results = match run_once(&mut connection, &steps.pipeline).await {
+        Err(error) if steps.explicit && error.is_stale_statement() => {
+            run_once(&mut connection, &steps.pipeline).await
+        }
+        other => other,
+    };
+    let results = results.map_err(fault)?;
+    let main = results.get(steps.main).ok_or_else(|| faults::internal("no result"))?;
+    let estimated = steps.estimate.and_then(|at| results.get(at)).and_then(planned_rows);
+    let verdict = match layout {
+        None => Ok(Outcome { body: lines(main), ..Outcome::default() }),
+        Some(layout) => {
+            let mut outcome = outcome(main, layout);
+            outcome.total = total(outcome.total, estimated, request, context.settings);
+            check(&outcome, request, plan).map(|()| outcome)
+        }
+    };
+    if connection.in_transaction() {
+        let end = if verdict.is_ok() { "commit" } else { "rollback" };
+        connection.query(end, &[]).await.map_err(fault)?;
+    }
+    verdict
+}
+/// Runs one fixed statement in a read-only transaction of the caller's: for what is not rows.
+pub async fn run_read(
+    pool: &Pool,
+    context: Context<'_>,
+    statement: &'static str,
+    params: Vec<Param>,
+) -> Result<Rows, Fault> {
+    let mut pipeline = Pipeline::new();
+    context.step(&mut pipeline, transaction_settings(context, &[], true));
+    if let Some(function) = &context.settings.db_pre_request {
+        context.step(&mut pipeline, pre_request(function));
+    }
+    if context.settings.db_prepared_statements {
+        pipeline.step(statement, params);
+    } else {
+        pipeline.step_uncached(statement, params);
+    }
+    let fault = |error: Error| database_fault(&error, context.is_authenticated());
+    let mut connection = pool.get().await.map_err(fault)?;
+    let mut results = connection.run(&pipeline).await.map_err(fault)?;
+    results.pop().ok_or_else(|| faults::internal("no result"))
+}
+/// Runs a pipeline and leaves no failed transaction behind.
+async fn run_once(connection: &mut Connection, pipeline: &Pipeline) -> Result<Vec<Rows>, Error> {
+    let mut watched = Watched { connection, answered: false };
+    let result = watched.connection.run(pipeline).await;
+    watched.answered = true;
+    drop(watched);
+    if result.is_err() && connection.in_transaction() && !connection.is_broken() {
+        connection.query("rollback", &[]).await?;
+    }
+    result
+}
+
+/// A connection that waits for an answer. Dropped before it came — the client is gone, or its time is up — the
+/// server is told to stop working on it.
+struct Watched<'a> {
+    connection: &'a mut Connection,
+    answered: bool,
+}
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        if self.answered {
+            return;
+        }
+        let token = self.connection.cancel_token();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            // Nobody waits for it: it ends by itself, and nothing depends on whether it succeeds.
+            runtime.spawn(async move {
+                if let Err(error) = token.cancel().await {
+                    tracing::debug!("a statement could not be cancelled: {error}");
+                }
+            });
+        }
+    }
+}
