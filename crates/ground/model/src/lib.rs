@@ -6,10 +6,12 @@
 mod clock;
 mod ids;
 mod schema_name;
+mod secret;
 
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use ids::{AppId, InstanceId, InvalidId, OrgId, ProjectRef, ShardId};
 pub use schema_name::SchemaName;
+pub use secret::Secret;
 
 use serde::{Deserialize, Serialize};
 

@@ -161,6 +161,10 @@ pub struct ServeArgs {
     /// Believe the X-Forwarded-For of the proxy in front; without it all clients behind that proxy count as one
     #[arg(long)]
     pub trust_forwarded: bool,
+    /// Let hooks, providers and senders of projects lie in this machine's own networks; without it only on the
+    /// public internet
+    #[arg(long)]
+    pub outbound_anywhere: bool,
     /// How many pooled projects a new shard takes
     #[arg(long, value_name = "NUMBER", default_value_t = 10_000)]
     pub shard_capacity: u32,

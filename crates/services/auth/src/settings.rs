@@ -75,6 +75,8 @@ pub struct Settings {
     pub audit_log: bool,
     /// Of how many refreshes one also takes away rows that nobody needs any more; 0 is never.
     pub cleanup_every: u8,
+    /// Calls what the owner of the project has configured: hooks, providers, senders.
+    pub outbound: outbound::Client,
     /// Settings that hold in every transaction, such as `rowhouse.app_id`.
     pub extra_settings: Vec<(String, String)>,
 }
@@ -242,6 +244,7 @@ impl Settings {
             sb_forwarded_for: false,
             audit_log: true,
             cleanup_every: 64,
+            outbound: outbound::Client::default(),
             extra_settings: Vec::new(),
         }
     }

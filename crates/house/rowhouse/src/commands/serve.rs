@@ -67,6 +67,11 @@ fn seconds(seconds: u64) -> Option<Duration> {
     Some(Duration::from_secs(seconds)).filter(|time| !time.is_zero())
 }
 
+/// What projects may have called.
+fn reach(args: &ServeArgs) -> outbound::Reach {
+    if args.outbound_anywhere { outbound::Reach::Anywhere } else { outbound::Reach::Public }
+}
+
 async fn open(
     args: &ServeArgs,
     plan: &PlatformPlan,
@@ -97,6 +102,7 @@ async fn open(
             limits: ProjectLimits::default(),
             pools: PoolSizes::default(),
             limits_clients: true,
+            outbound: outbound::Client::new(reach(args))?,
             // Services are dropped in any case: what they remember would add up over thousands of projects.
             idle: Some(seconds(args.idle_sleep).unwrap_or(SERVICES_IDLE)),
         },

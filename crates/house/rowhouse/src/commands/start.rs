@@ -103,6 +103,8 @@ impl Stack {
                 limits: ProjectLimits::default(),
                 pools: PoolSizes::default(),
                 limits_clients: false,
+                // Hooks and providers of one's own machine are what development is about.
+                outbound: outbound::Client::new(outbound::Reach::Anywhere)?,
                 idle: None,
             },
         };

@@ -120,6 +120,7 @@ impl Home {
         let in_database = database.says(is_own).await.map_err(|error| unavailable(error.into()))?;
         let rest_settings = Arc::new(in_database.over(settings.rest(&endpoint, secrets, &url)).await);
         let mut auth_settings = settings.auth(&endpoint, secrets, &url);
+        auth_settings.outbound = inner.settings.outbound.share();
         // The gateway sees to it that clients cannot make this header up.
         auth_settings.rate_limits.header =
             inner.settings.limits_clients.then(|| "x-forwarded-for".to_owned());

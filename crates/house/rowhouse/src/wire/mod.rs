@@ -39,6 +39,8 @@ pub struct WireSettings {
     pub pools: PoolSizes,
     /// Whether auth counts the requests of each client address.
     pub limits_clients: bool,
+    /// Calls hooks, providers and senders; each project gets a share of its own.
+    pub outbound: outbound::Client,
     /// After this long without a request a project's services are dropped; `None`: never.
     pub idle: Option<Duration>,
 }
