@@ -11,6 +11,7 @@
 mod call;
 mod flow;
 mod guard;
+mod handover;
 mod hasher;
 mod hook;
 mod issue;
@@ -25,8 +26,8 @@ mod settings;
 mod store;
 
 pub use settings::{
-    HookError, HookFunction, HookSettings, MfaSettings, OAuthServerSettings, RateLimits, SessionSettings,
-    Settings,
+    Bell, HookError, HookFunction, HookSettings, MailSettings, MfaSettings, OAuthServerSettings, RateLimits,
+    SessionSettings, Settings,
 };
 
 use axum::body::Body;
@@ -88,6 +89,13 @@ impl Auth {
 }
 
 impl Auth {
+    /// Says that the outbox may have something to send.
+    pub(crate) fn ring(&self) {
+        if let Some(bell) = &self.settings.mail.bell {
+            bell.ring(std::time::Duration::ZERO);
+        }
+    }
+
     /// The entry that the audit log gets for an action; nothing when it is switched off.
     pub(crate) fn audit(
         &self,

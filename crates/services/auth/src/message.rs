@@ -101,7 +101,15 @@ pub(crate) fn mail(
         "site_url": settings.site_url,
         "confirmation_url": link(auth, call, &token.hash, kind.as_str(), &target),
     });
-    steps.push(outbox::insert(Channel::Email, kind.as_str(), to.address, to.user, &data, call.now));
+    steps.push(outbox::insert(outbox::New {
+        channel: Channel::Email,
+        kind: kind.as_str(),
+        to: to.address,
+        user: to.user,
+        data: &data,
+        now: call.now,
+        expiry: settings.mailer_otp_expiry,
+    }));
     Ok(steps)
 }
 

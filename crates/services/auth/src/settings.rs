@@ -1,5 +1,9 @@
 //! What a project can configure, with the reference server's defaults.
 
+mod mail;
+
+pub use mail::{Bell, MailSettings};
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +47,7 @@ pub struct Settings {
     pub mailer_otp_expiry: Duration,
     /// The least time between two messages of a kind to one user.
     pub mailer_max_frequency: Duration,
+    pub mail: MailSettings,
     pub sms_autoconfirm: bool,
     pub sms_provider: String,
     pub sms_otp_length: usize,
@@ -123,6 +128,10 @@ pub struct OAuthServerSettings {
 pub struct HookSettings {
     pub custom_access_token: Option<HookFunction>,
     pub password_verification_attempt: Option<HookFunction>,
+    /// Sends mail in place of SMTP.
+    pub send_email: Option<HookFunction>,
+    /// Sends text messages in place of a provider.
+    pub send_sms: Option<HookFunction>,
 }
 
 /// A function that takes and returns `jsonb`, written `pg-functions://<database>/<schema>/<function>`.
@@ -221,6 +230,7 @@ impl Settings {
             mailer_otp_length: 6,
             mailer_otp_expiry: Duration::from_secs(86_400),
             mailer_max_frequency: Duration::from_secs(60),
+            mail: MailSettings::default(),
             sms_autoconfirm: false,
             sms_provider: String::new(),
             sms_otp_length: 6,

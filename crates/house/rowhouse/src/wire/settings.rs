@@ -138,6 +138,7 @@ fn hooks(from: &HookSection) -> auth::HookSettings {
             "password_verification_attempt",
             &from.password_verification_attempt,
         ),
+        ..auth::HookSettings::default()
     }
 }
 

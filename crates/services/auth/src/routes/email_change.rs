@@ -63,5 +63,13 @@ fn mail(auth: &Auth, call: &Call, user: &User, to: &str, new_email: &str, token:
         "new_email": new_email,
         "sending_to": to,
     });
-    outbox::insert(Channel::Email, "email_change", to, user.id, &data, call.now)
+    outbox::insert(outbox::New {
+        channel: Channel::Email,
+        kind: "email_change",
+        to,
+        user: user.id,
+        data: &data,
+        now: call.now,
+        expiry: auth.settings.mailer_otp_expiry,
+    })
 }

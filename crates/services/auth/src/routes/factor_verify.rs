@@ -7,6 +7,7 @@ use crate::flow::refresh::new_token;
 use crate::flow::session::Assurance;
 use crate::flow::{one_time, totp};
 use crate::guard;
+use crate::handover;
 use crate::issue::Grant;
 use crate::limits::Bucket;
 use crate::message::too_soon;
@@ -54,13 +55,21 @@ pub(super) async fn challenge(auth: &Auth, call: &Call) -> Outcome<Response<Body
         let phone = factor.phone.as_deref().unwrap_or_default();
         let token = one_time::OneTime::new(phone, auth.settings.sms_otp_length, false);
         let data = json!({ "token": token.code });
-        steps.push(outbox::insert(Channel::Sms, "mfa", phone, signed.user.id, &data, now));
+        steps.push(outbox::insert(outbox::New {
+            channel: Channel::Sms,
+            kind: "mfa",
+            to: phone,
+            user: signed.user.id,
+            data: &data,
+            now,
+            expiry: auth.settings.mfa.challenge_expiry,
+        }));
         code = Some(token.code);
     }
     steps.extend(factors::challenge(id, factor.id, call.ip, code.as_deref(), now));
     let traits = json!({ "factor_id": factor.id, "factor_status": factor.status });
     steps.extend(auth.audit(&Actor::user(&signed.user), "challenge_created", Some(traits), call));
-    auth.db.run(steps).await.map_err(database(FAILED))?;
+    handover::run(auth, call, steps).await.map_err(handover::failed(FAILED))?;
     let expires_at = now.plus(auth.settings.mfa.challenge_expiry).unix();
     Ok(reply::ok(&json!({ "id": id, "type": factor.factor_type, "expires_at": expires_at })))
 }

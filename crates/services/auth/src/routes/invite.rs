@@ -5,6 +5,7 @@ use crate::Auth;
 use crate::call::Call;
 use crate::flow::address;
 use crate::guard;
+use crate::handover;
 use crate::message::{self, Kind, Recipient};
 use crate::refusal::{Outcome, database, refuse};
 use crate::reply;
@@ -48,7 +49,8 @@ pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
     let to = Recipient { user: id, address: &email, last_sent: None };
     steps.extend(message::mail(auth, call, Kind::Invite, to, None)?);
     steps.push(users::by_id(id));
-    let results = auth.db.run(steps).await.map_err(database("Database error saving new user"))?;
+    let results = handover::run(auth, call, steps).await;
+    let results = results.map_err(handover::failed("Database error saving new user"))?;
     let user: User = last(&results).map_err(database("Database error saving new user"))?;
     Ok(reply::ok(&user))
 }

@@ -7,6 +7,7 @@ use crate::flow::address;
 use crate::flow::one_time::{OneTime, wait_seconds};
 use crate::flow::pkce::{Challenge, ChallengeFields};
 use crate::guard::audience;
+use crate::handover;
 use crate::limits::Bucket;
 use crate::message::{self, Kind, Recipient, too_soon};
 use crate::moment::Moment;
@@ -122,7 +123,7 @@ async fn by_mail(
     let to = Recipient { user: user.id, address: &email, last_sent: user.recovery_sent_at };
     let mut steps = auth.audit(&Actor::user(&user), "user_recovery_requested", None, call);
     steps.extend(message::mail(auth, call, Kind::MagicLink, to, challenge.as_ref())?);
-    auth.db.run(steps).await.map_err(database("Error sending magic link email"))?;
+    handover::run(auth, call, steps).await.map_err(handover::failed("Error sending magic link email"))?;
     Ok(reply::ok(&json!({})))
 }
 
@@ -178,7 +179,8 @@ async fn by_sms(
     let traits = Some(json!({ "channel": "sms" }));
     let mut steps = auth.audit(&Actor::user(&user), "user_recovery_requested", traits, call);
     steps.extend(sms_steps(auth, call, user.id, &phone, user.confirmation_sent_at)?);
-    auth.db.run(steps).await.map_err(database("Database error updating user for phone"))?;
+    let failed = handover::failed("Database error updating user for phone");
+    handover::run(auth, call, steps).await.map_err(failed)?;
     Ok(reply::ok(&sent(auth, &phone)))
 }
 
@@ -248,7 +250,15 @@ fn code_steps(
     steps.extend(one_time_tokens::put(user, purpose, &token.hash, phone, now));
     if test.is_none() {
         let data = json!({ "token": token.code });
-        steps.push(outbox::insert(Channel::Sms, purpose.as_str(), phone, user, &data, now));
+        steps.push(outbox::insert(outbox::New {
+            channel: Channel::Sms,
+            kind: purpose.as_str(),
+            to: phone,
+            user,
+            data: &data,
+            now,
+            expiry: settings.sms_otp_expiry,
+        }));
     }
     Ok(steps)
 }

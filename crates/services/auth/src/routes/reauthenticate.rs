@@ -4,8 +4,9 @@ use crate::Auth;
 use crate::call::Call;
 use crate::flow::one_time::OneTime;
 use crate::guard;
+use crate::handover;
 use crate::message::check_mail_frequency;
-use crate::refusal::{Outcome, database, invalid, refuse};
+use crate::refusal::{Outcome, invalid, refuse};
 use crate::reply;
 use crate::store::audit::Actor;
 use crate::store::db::Step;
@@ -37,7 +38,9 @@ pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
             answer = super::otp::sent(auth, user.phone());
         }
     }
-    auth.db.run(steps).await.map_err(database("Error sending reauthentication email"))?;
+    handover::run(auth, call, steps)
+        .await
+        .map_err(handover::failed("Error sending reauthentication email"))?;
     Ok(reply::ok(&answer))
 }
 
@@ -50,7 +53,15 @@ fn mail_steps(auth: &Auth, call: &Call, user: &User) -> Outcome<Vec<Step>> {
         Patch::new().text("reauthentication_token", &token.hash).time("reauthentication_sent_at", Some(now));
     let mut steps = vec![patch.on(user.id, now)];
     steps.extend(one_time_tokens::put(user.id, Purpose::Reauthentication, &token.hash, user.email(), now));
-    let data = json!({ "token": token.code, "site_url": auth.settings.site_url });
-    steps.push(outbox::insert(Channel::Email, "reauthentication", user.email(), user.id, &data, now));
+    let data = json!({ "token": token.code, "token_hash": token.hash, "site_url": auth.settings.site_url });
+    steps.push(outbox::insert(outbox::New {
+        channel: Channel::Email,
+        kind: "reauthentication",
+        to: user.email(),
+        user: user.id,
+        data: &data,
+        now,
+        expiry: auth.settings.mailer_otp_expiry,
+    }));
     Ok(steps)
 }

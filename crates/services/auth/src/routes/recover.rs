@@ -5,6 +5,7 @@ use crate::call::Call;
 use crate::flow::address;
 use crate::flow::pkce::ChallengeFields;
 use crate::guard::audience;
+use crate::handover;
 use crate::limits::Bucket;
 use crate::message::{self, Kind, Recipient};
 use crate::refusal::{Outcome, database, invalid, refuse};
@@ -45,7 +46,7 @@ pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
         let to = Recipient { user: user.id, address: &email, last_sent: user.recovery_sent_at };
         let mut steps = auth.audit(&Actor::user(&user), "user_recovery_requested", None, call);
         steps.extend(message::mail(auth, call, Kind::Recovery, to, challenge.as_ref())?);
-        auth.db.run(steps).await.map_err(database("Unable to process request"))?;
+        handover::run(auth, call, steps).await.map_err(handover::failed("Unable to process request"))?;
     }
     Ok(reply::ok(&json!({})))
 }

@@ -5,6 +5,7 @@ use crate::call::Call;
 use crate::flow::address;
 use crate::flow::pkce::{Challenge, ChallengeFields};
 use crate::guard::audience;
+use crate::handover;
 use crate::limits::Bucket;
 use crate::message::{self, Kind, Recipient};
 use crate::refusal::{Outcome, database, invalid, refuse};
@@ -48,7 +49,7 @@ pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
         user.as_ref().map(|user| pending(auth, call, &kind, user, challenge.as_ref())).transpose()?
         && !steps.is_empty()
     {
-        auth.db.run(steps).await.map_err(database("Unable to process request"))?;
+        handover::run(auth, call, steps).await.map_err(handover::failed("Unable to process request"))?;
         answer = super::otp::sent(auth, &address::phone_digits(&phone));
     }
     Ok(reply::ok(&answer))

@@ -5,6 +5,7 @@ use crate::call::Call;
 use crate::flow::pkce::{Challenge, ChallengeFields};
 use crate::flow::{address, password};
 use crate::guard::audience;
+use crate::handover::{self, Unsent};
 use crate::issue::NewSession;
 use crate::limits::Bucket;
 use crate::message::{self, Kind, Recipient};
@@ -219,7 +220,10 @@ async fn create(auth: &Auth, call: &Call, signup: &Signup) -> Result<Response<Bo
     ));
     steps.extend(request_steps(auth, call, signup, id, None)?);
     steps.push(users::by_id(id));
-    let results = auth.db.run(steps).await.map_err(conflict)?;
+    let results = handover::run(auth, call, steps).await.map_err(|unsent| match unsent {
+        Unsent::Database(error) => conflict(error),
+        Unsent::Refused(refusal) => Conflict::Other(refusal),
+    })?;
     let user: User = last(&results).map_err(database("Database error loading user after sign-up"))?;
     Ok(reply::ok(&user))
 }
@@ -341,7 +345,8 @@ async fn with_existing(auth: &Auth, call: &Call, signup: &Signup, user: User) ->
     steps.extend(auth.audit(&actor, "user_confirmation_requested", traits, call));
     steps.extend(request_steps(auth, call, signup, user.id, Some(&user))?);
     steps.push(users::by_id(user.id));
-    let results = auth.db.run(steps).await.map_err(database("Database error updating user"))?;
+    let results = handover::run(auth, call, steps).await;
+    let results = results.map_err(handover::failed("Database error updating user"))?;
     let mut user: User = last(&results).map_err(database("Database error updating user"))?;
     if user.invited_at.is_some() {
         user.raw_user_meta_data = None;

@@ -6,6 +6,7 @@ use crate::flow::pkce::{Challenge, ChallengeFields};
 use crate::flow::session::Assurance;
 use crate::flow::{address, one_time, password};
 use crate::guard::{self, Signed};
+use crate::handover;
 use crate::refusal::{Outcome, database, invalid, refuse};
 use crate::reply;
 use crate::store::audit::Actor;
@@ -65,7 +66,7 @@ pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
         None => None,
     };
     let steps = write(auth, call, params, &change, &signed, password_hash)?;
-    let results = auth.db.run(steps).await.map_err(database("Error updating user"))?;
+    let results = handover::run(auth, call, steps).await.map_err(handover::failed("Error updating user"))?;
     let user: User = last(&results).map_err(database("Error updating user"))?;
     Ok(reply::ok(&user))
 }

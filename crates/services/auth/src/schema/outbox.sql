@@ -1,4 +1,5 @@
--- Messages to users. A row is written in the transaction that makes the message necessary and sent after it.
+-- Messages to users. A row is written in the transaction that makes the message necessary and sent after it; it is
+-- deleted once it is sent. What could not be sent stays for a while, with the reason and without its codes.
 reset role;
 create table if not exists rowhouse.mail_outbox (
   {app_column}
@@ -10,11 +11,20 @@ create table if not exists rowhouse.mail_outbox (
   user_id uuid not null,
   data jsonb not null default '{}',
   attempts integer not null default 0,
+  -- Also the end of the claim of whoever is sending it.
   next_attempt_at timestamptz not null default now(),
-  sent_at timestamptz,
+  expires_at timestamptz,
+  failed_at timestamptz,
+  reason text,
   constraint mail_outbox_pkey primary key ({app}id),
   constraint mail_outbox_channel_check check (channel in ('email', 'sms'))
 );
-create index if not exists mail_outbox_due_idx on rowhouse.mail_outbox (next_attempt_at) where sent_at is null;
+-- Databases of earlier versions.
+alter table rowhouse.mail_outbox
+  add column if not exists expires_at timestamptz,
+  add column if not exists failed_at timestamptz,
+  add column if not exists reason text,
+  drop column if exists sent_at;
+create index if not exists mail_outbox_waiting_idx on rowhouse.mail_outbox ({app}next_attempt_at) where failed_at is null;
 alter table rowhouse.mail_outbox owner to supabase_auth_admin;
 alter table rowhouse.mail_outbox enable row level security;

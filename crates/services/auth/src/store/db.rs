@@ -88,6 +88,11 @@ impl Db {
 }
 
 impl Unit {
+    /// Runs further statements, in one round trip.
+    pub(crate) async fn run(&mut self, steps: Vec<Step>) -> Result<Vec<Rows>, Error> {
+        self.connection.run(&pipeline(None, steps, None)).await
+    }
+
     /// Runs the last statements and commits, in one round trip.
     pub(crate) async fn commit(mut self, steps: Vec<Step>) -> Result<Vec<Rows>, Error> {
         let mut results = self.connection.run(&pipeline(None, steps, Some("commit"))).await?;
