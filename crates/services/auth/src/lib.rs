@@ -9,6 +9,7 @@
 //! match; where we differ on purpose, a comment says so.
 
 mod call;
+mod external;
 mod flow;
 mod guard;
 mod handover;
@@ -26,8 +27,8 @@ mod settings;
 mod store;
 
 pub use settings::{
-    Bell, HookError, HookFunction, HookSettings, MailSettings, MfaSettings, OAuthServerSettings, RateLimits,
-    SessionSettings, Settings,
+    Bell, CustomProviderSettings, ExternalSettings, HookError, HookFunction, HookSettings, MailSettings,
+    MfaSettings, OAuthServerSettings, ProviderSettings, RateLimits, SealingKey, SessionSettings, Settings,
 };
 
 use axum::body::Body;

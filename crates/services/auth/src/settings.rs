@@ -1,10 +1,11 @@
 //! What a project can configure, with the reference server's defaults.
 
+mod external;
 mod mail;
 
+pub use external::{CustomProviderSettings, ExternalSettings, ProviderSettings, SealingKey};
 pub use mail::{Bell, MailSettings};
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use token::KeySet;
@@ -37,8 +38,8 @@ pub struct Settings {
     pub magic_link_enabled: bool,
     pub phone_enabled: bool,
     pub anonymous_enabled: bool,
-    /// Names of OAuth providers that are switched on, as `GET /settings` shows them.
-    pub providers_enabled: HashSet<String>,
+    /// Sign-in by others.
+    pub external: ExternalSettings,
     pub manual_linking_enabled: bool,
 
     pub mailer_autoconfirm: bool,
@@ -223,7 +224,7 @@ impl Settings {
             magic_link_enabled: true,
             phone_enabled: false,
             anonymous_enabled: false,
-            providers_enabled: HashSet::new(),
+            external: ExternalSettings::default(),
             manual_linking_enabled: false,
             mailer_autoconfirm: false,
             mailer_secure_email_change: true,

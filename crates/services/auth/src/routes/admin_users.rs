@@ -157,6 +157,7 @@ pub(super) async fn create(auth: &Auth, call: &Call) -> Outcome<Response<Body>> 
         app_metadata,
         user_metadata: params.user_metadata.clone().unwrap_or_default(),
         is_anonymous: false,
+        is_sso: false,
     };
     let mut steps = vec![users::insert(&user, call.now)];
     for provider in &providers {

@@ -54,7 +54,7 @@ pub(super) fn settings(auth: &Auth) -> Response<Body> {
                 "anonymous_users" => s.anonymous_enabled,
                 "email" => s.email_enabled,
                 "phone" => s.phone_enabled,
-                other => s.providers_enabled.contains(other),
+                other => s.external.is_enabled(other),
             };
             ((*name).to_owned(), Value::from(on))
         })

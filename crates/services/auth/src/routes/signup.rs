@@ -259,6 +259,7 @@ fn steps_with_identity(
         app_metadata: provider_metadata(provider),
         user_metadata: signup.newcomer.data.clone(),
         is_anonymous: false,
+        is_sso: false,
     };
     let data = identities::own_data(id, email, "", false, copied);
     let steps =
@@ -386,6 +387,7 @@ async fn anonymous(auth: &Auth, call: &Call, data: Map<String, Value>) -> Outcom
         app_metadata: Map::new(),
         user_metadata: data,
         is_anonymous: true,
+        is_sso: false,
     };
     let session = NewSession::new(id, "anonymous");
     let mut steps = vec![users::insert(&user, call.now)];

@@ -48,6 +48,37 @@ pub(crate) fn insert_own(user: Uuid, provider: &str, data: Map<String, Value>, n
     Step::new(include_str!("sql/identity_insert.sql"), params)
 }
 
+/// Adds an identity of a provider. One that somebody has is an error.
+pub(crate) fn insert(
+    id: Uuid,
+    subject: &str,
+    user: Uuid,
+    data: &Map<String, Value>,
+    provider: &str,
+    now: Moment,
+) -> Step {
+    let params = [
+        param(id),
+        text(subject),
+        param(user),
+        text(serde_json::to_string(data).unwrap_or_else(|_| "{}".to_owned())),
+        text(provider),
+        param(now),
+    ];
+    Step::new(include_str!("sql/identity_add.sql"), params)
+}
+
+/// What the provider says of an identity by now.
+pub(crate) fn renew(id: Uuid, data: &Map<String, Value>, now: Moment) -> Step {
+    let data = serde_json::to_string(data).unwrap_or_else(|_| "{}".to_owned());
+    Step::new(include_str!("sql/identity_renew.sql"), [param(id), text(data), param(now)])
+}
+
+/// Takes all identities of a user away but one.
+pub(crate) fn delete_others(user: Uuid, kept: Uuid) -> Step {
+    Step::new(include_str!("sql/identity_delete_others.sql"), [param(user), param(kept)])
+}
+
 /// Merges into the user's own identity at a provider.
 pub(crate) fn merge_own(user: Uuid, provider: &str, data: Value, now: Moment) -> Step {
     let params = [param(user), text(provider), text(data.to_string()), param(now)];

@@ -307,6 +307,7 @@ pub(crate) struct RefreshToken {
 pub(crate) struct FlowState {
     pub(crate) id: Uuid,
     pub(crate) user_id: Option<Uuid>,
+    pub(crate) auth_code: Option<String>,
     pub(crate) code_challenge: Option<String>,
     pub(crate) code_challenge_method: Option<String>,
     pub(crate) provider_type: String,
@@ -315,4 +316,10 @@ pub(crate) struct FlowState {
     pub(crate) authentication_method: String,
     pub(crate) created_at: Option<Moment>,
     pub(crate) auth_code_issued_at: Option<Moment>,
+    pub(crate) invite_token: Option<String>,
+    pub(crate) referrer: Option<String>,
+    pub(crate) oauth_client_state_id: Option<Uuid>,
+    pub(crate) linking_target_id: Option<Uuid>,
+    #[serde(default)]
+    pub(crate) email_optional: bool,
 }

@@ -75,6 +75,35 @@ pub(crate) fn by_refresh_token(token: &str) -> Step {
     )
 }
 
+/// The user of an identity.
+pub(crate) fn by_identity(provider: &str, subject: &str) -> Step {
+    Step::new(
+        user_where!(
+            "where u.id = (select i.user_id from auth.identities i where i.provider_id = $1 and i.provider = $2)"
+        ),
+        [text(subject), text(provider)],
+    )
+}
+
+/// Users with an identity that carries one of these addresses.
+pub(crate) fn with_identity_emails(emails: &[String]) -> Step {
+    Step::new(
+        user_where!(
+            "where u.id in (
+  select i.user_id from auth.identities i where i.email in (select jsonb_array_elements_text($1::jsonb)))"
+        ),
+        [text(Value::from(emails).to_string())],
+    )
+}
+
+/// Users whose own address is one of these, outside single sign-on.
+pub(crate) fn by_emails(emails: &[String]) -> Step {
+    Step::new(
+        user_where!("where u.email in (select jsonb_array_elements_text($1::jsonb)) and u.is_sso_user = false"),
+        [text(Value::from(emails).to_string())],
+    )
+}
+
 /// Whoever else holds this address.
 pub(crate) fn duplicate_of_email(email: &str, audience: &str, except: Option<Uuid>) -> Step {
     Step::new(
@@ -95,6 +124,8 @@ pub(crate) struct NewUser {
     pub(crate) app_metadata: Map<String, Value>,
     pub(crate) user_metadata: Map<String, Value>,
     pub(crate) is_anonymous: bool,
+    /// Whether others may have the same address: people of single sign-on.
+    pub(crate) is_sso: bool,
 }
 
 /// Makes a user, not confirmed: confirmation is a change of its own, as triggers expect.
@@ -110,6 +141,7 @@ pub(crate) fn insert(user: &NewUser, now: Moment) -> Step {
         json(&user.user_metadata),
         param(if user.is_anonymous { 't' } else { 'f' }),
         param(now),
+        param(user.is_sso),
     ];
     Step::new(include_str!("sql/user_insert.sql"), params)
 }
