@@ -98,8 +98,9 @@ pub(super) fn sign_in(
         }
         Decision::Apart => return Err(refuse(422, "email_exists", EMAIL_TAKEN)),
         Decision::Several => {
-            let message =
-                format!("Multiple accounts with the same email address in the same linking domain detected: {domain}");
+            let message = format!(
+                "Multiple accounts with the same email address in the same linking domain detected: {domain}"
+            );
             return Err(refuse(500, "unexpected_failure", message));
         }
     };
@@ -258,7 +259,8 @@ fn adopt(
     steps: &mut Vec<Step>,
 ) -> Outcome<Option<Refusal>> {
     let address = newcomer.data.get("email").and_then(Value::as_str).unwrap_or_default();
-    let permanent = |patch: Patch| if target.is_anonymous { patch.flag("is_anonymous", false) } else { patch };
+    let permanent =
+        |patch: Patch| if target.is_anonymous { patch.flag("is_anonymous", false) } else { patch };
     if address.is_empty() {
         if target.is_anonymous {
             steps.push(permanent(Patch::new()).on(target.id, call.now));

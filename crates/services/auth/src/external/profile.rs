@@ -104,7 +104,8 @@ mod tests {
     #[test]
     fn the_primary_address_comes_first_and_empty_texts_are_left_out() {
         let profile = Profile::new("https://x.dev", "7").name("Ann").picture("").text("nickname", "");
-        let profile = profile.email("B@x.dev", true, false).email("A@x.dev", false, true).email("", true, true);
+        let profile =
+            profile.email("B@x.dev", true, false).email("A@x.dev", false, true).email("", true, true);
         assert_eq!(profile.subject(), "7");
         assert_eq!(
             Value::Object(profile.claim("team", json!("t")).identity_data()),

@@ -107,9 +107,8 @@ async fn attempt(
     steps.extend(purpose.load(auth, arrival));
     let (unit, results) = auth.db.begin(steps).await.map_err(trouble)?;
     let (flow_rows, found) = results.split_at(usize::from(flow.is_some()));
-    let decided = code_of(flow_rows).and_then(|code| {
-        purpose.admit(auth, call, arrival, found).map(|admission| (admission, code))
-    });
+    let decided = code_of(flow_rows)
+        .and_then(|code| purpose.admit(auth, call, arrival, found).map(|admission| (admission, code)));
     let (admission, code) = match decided {
         Ok(decided) => decided,
         Err(refusal) => {

@@ -99,7 +99,9 @@ pub(crate) fn with_identity_emails(emails: &[String]) -> Step {
 /// Users whose own address is one of these, outside single sign-on.
 pub(crate) fn by_emails(emails: &[String]) -> Step {
     Step::new(
-        user_where!("where u.email in (select jsonb_array_elements_text($1::jsonb)) and u.is_sso_user = false"),
+        user_where!(
+            "where u.email in (select jsonb_array_elements_text($1::jsonb)) and u.is_sso_user = false"
+        ),
         [text(Value::from(emails).to_string())],
     )
 }
