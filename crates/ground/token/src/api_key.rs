@@ -5,12 +5,25 @@ use crate::{KeySet, TokenError, random_bytes, sha256};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as B64};
 use ring::hmac;
 use serde::Serialize;
+use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 
 /// The publishable key of every local stack.
 pub const LOCAL_PUBLISHABLE_KEY: &str = "sb_publishable_ACJWlzQHlZjBrEguHvfOxg_3BJgxAaH";
 /// The secret key of every local stack.
 pub const LOCAL_SECRET_KEY: &str = concat!("sb_secret", "_N7UND0UgjKTVK-Uodkm0Hg_xSvEMPvz");
+
+/// The key that signs the tokens of every local stack of the official CLI. As public as its secret is: it is in
+/// that program's source, and tests of apps sign with it.
+pub fn local_signing_jwk() -> Value {
+    json!({
+        "kty": "EC", "kid": "b81269f1-21d8-4f2e-b719-c2240a840d90", "use": "sig", "key_ops": ["sign", "verify"],
+        "alg": "ES256", "ext": true, "crv": "P-256",
+        "x": "M5Sjqn5zwC9Kl1zVfUUGvv9boQjCGd45G8sdopBExB4",
+        "y": "P6IXMvA2WYXSHSOMTBH2jsw_9rrzGy89FjPf6oOsIxQ",
+        "d": concat!("dIhR8wywJlqlua4y_yMq2", "SLhlFXDZJBCvFrY1DCHyVU"),
+    })
+}
 
 /// What an opaque key may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,9 @@
-//! One key: an HMAC secret, an RSA key or a P-256 key, perhaps only its public half.
+//! One key: an HMAC secret, an RSA, P-256 or Ed25519 key, perhaps only its public half.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as B64};
-use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, RsaKeyPair};
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RsaKeyPair,
+};
 use ring::{hmac, rand::SystemRandom, rsa, signature};
 use serde_json::{Value, json};
 use std::fmt;
@@ -11,7 +13,10 @@ use std::fmt;
 pub enum Algorithm {
     Hs256,
     Rs256,
+    Rs512,
     Es256,
+    /// With Ed25519.
+    EdDsa,
 }
 
 impl Algorithm {
@@ -20,8 +25,15 @@ impl Algorithm {
         match self {
             Algorithm::Hs256 => "HS256",
             Algorithm::Rs256 => "RS256",
+            Algorithm::Rs512 => "RS512",
             Algorithm::Es256 => "ES256",
+            Algorithm::EdDsa => "EdDSA",
         }
+    }
+
+    /// Whether its keys are shared secrets, which cannot be published.
+    pub fn is_symmetric(self) -> bool {
+        self == Algorithm::Hs256
     }
 }
 
@@ -42,8 +54,16 @@ pub enum KeyError {
 
 enum Material {
     Hmac(hmac::Key),
-    Rsa { public: rsa::PublicKeyComponents<Vec<u8>>, private: Option<RsaKeyPair> },
+    Rsa { public: rsa::PublicKeyComponents<Vec<u8>>, private: Option<RsaKeyPair>, digest: Digest },
     P256 { public: Vec<u8>, private: Option<EcdsaKeyPair> },
+    Ed25519 { public: [u8; 32], private: Option<Ed25519KeyPair> },
+}
+
+/// What an RSA key signs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Digest {
+    Sha256,
+    Sha512,
 }
 
 /// A key with its id.
@@ -88,6 +108,7 @@ impl Key {
             Some("oct") => Material::Hmac(hmac::Key::new(hmac::HMAC_SHA256, &number(jwk, "k")?)),
             Some("RSA") => rsa_material(jwk)?,
             Some("EC") => p256_material(jwk)?,
+            Some("OKP") => ed25519_material(jwk)?,
             Some(other) => return Err(KeyError::Unsupported(other.to_owned())),
             None => return Err(KeyError::Malformed("it has no kty")),
         };
@@ -95,6 +116,7 @@ impl Key {
             Material::Hmac(_) => true,
             Material::Rsa { private, .. } => private.is_some(),
             Material::P256 { private, .. } => private.is_some(),
+            Material::Ed25519 { private, .. } => private.is_some(),
         };
         let allowed = match jwk.get("key_ops") {
             Some(Value::Array(ops)) => ops.iter().any(|op| op == "sign"),
@@ -119,8 +141,10 @@ impl Key {
     pub fn algorithm(&self) -> Algorithm {
         match self.material {
             Material::Hmac(_) => Algorithm::Hs256,
-            Material::Rsa { .. } => Algorithm::Rs256,
+            Material::Rsa { digest: Digest::Sha256, .. } => Algorithm::Rs256,
+            Material::Rsa { digest: Digest::Sha512, .. } => Algorithm::Rs512,
             Material::P256 { .. } => Algorithm::Es256,
+            Material::Ed25519 { .. } => Algorithm::EdDsa,
         }
     }
 
@@ -134,6 +158,9 @@ impl Key {
             Material::P256 { public, .. } => json!({
                 "kty": "EC", "crv": "P-256", "x": B64.encode(&public[1..33]), "y": B64.encode(&public[33..]),
             }),
+            Material::Ed25519 { public, .. } => {
+                json!({ "kty": "OKP", "crv": "Ed25519", "x": B64.encode(public) })
+            }
         };
         jwk["alg"] = self.algorithm().as_str().into();
         jwk["use"] = "sig".into();
@@ -147,26 +174,40 @@ impl Key {
     pub(crate) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
         match &self.material {
             Material::Hmac(key) => Some(hmac::sign(key, message).as_ref().to_vec()),
-            Material::Rsa { private, .. } => {
+            Material::Rsa { private, digest, .. } => {
                 let pair = private.as_ref()?;
                 let mut out = vec![0; pair.public().modulus_len()];
-                pair.sign(&signature::RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut out).ok()?;
+                let padding: &dyn signature::RsaEncoding = match digest {
+                    Digest::Sha256 => &signature::RSA_PKCS1_SHA256,
+                    Digest::Sha512 => &signature::RSA_PKCS1_SHA512,
+                };
+                pair.sign(padding, &SystemRandom::new(), message, &mut out).ok()?;
                 Some(out)
             }
             Material::P256 { private, .. } => {
                 Some(private.as_ref()?.sign(&SystemRandom::new(), message).ok()?.as_ref().to_vec())
             }
+            Material::Ed25519 { private, .. } => Some(private.as_ref()?.sign(message).as_ref().to_vec()),
         }
     }
 
     pub(crate) fn verifies(&self, message: &[u8], mac_or_signature: &[u8]) -> bool {
         match &self.material {
             Material::Hmac(key) => hmac::verify(key, message, mac_or_signature).is_ok(),
-            Material::Rsa { public, .. } => {
-                public.verify(&signature::RSA_PKCS1_2048_8192_SHA256, message, mac_or_signature).is_ok()
+            Material::Rsa { public, digest, .. } => {
+                let padding = match digest {
+                    Digest::Sha256 => &signature::RSA_PKCS1_2048_8192_SHA256,
+                    Digest::Sha512 => &signature::RSA_PKCS1_2048_8192_SHA512,
+                };
+                public.verify(padding, message, mac_or_signature).is_ok()
             }
             Material::P256 { public, .. } => {
                 signature::UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, public)
+                    .verify(message, mac_or_signature)
+                    .is_ok()
+            }
+            Material::Ed25519 { public, .. } => {
+                signature::UnparsedPublicKey::new(&signature::ED25519, public)
                     .verify(message, mac_or_signature)
                     .is_ok()
             }
@@ -187,7 +228,37 @@ pub fn new_es256_jwk(id: &str) -> Value {
     })
 }
 
+/// A new Ed25519 key as a private JSON Web Key with this id, marked for signing.
+pub fn new_ed25519_jwk(id: &str) -> Value {
+    let seed = crate::random_bytes::<32>();
+    let pair = Ed25519KeyPair::from_seed_unchecked(&seed).expect("a seed has 32 bytes");
+    json!({
+        "kty": "OKP", "kid": id, "use": "sig", "key_ops": ["sign", "verify"], "alg": "EdDSA", "ext": true,
+        "d": B64.encode(seed), "crv": "Ed25519", "x": B64.encode(pair.public_key()),
+    })
+}
+
+fn ed25519_material(jwk: &Value) -> Result<Material, KeyError> {
+    match jwk.get("crv").and_then(Value::as_str) {
+        Some("Ed25519") => {}
+        other => return Err(KeyError::Unsupported(other.unwrap_or("OKP without a curve").to_owned())),
+    }
+    let public = fixed(jwk, "x")?;
+    let private = match jwk.get("d") {
+        None => None,
+        Some(_) => {
+            let pair = Ed25519KeyPair::from_seed_and_public_key(&fixed(jwk, "d")?, &public);
+            Some(pair.map_err(|e| KeyError::Rejected(e.to_string()))?)
+        }
+    };
+    Ok(Material::Ed25519 { public, private })
+}
+
 fn rsa_material(jwk: &Value) -> Result<Material, KeyError> {
+    let digest = match jwk.get("alg").and_then(Value::as_str) {
+        Some("RS512") => Digest::Sha512,
+        _ => Digest::Sha256,
+    };
     let public = rsa::PublicKeyComponents { n: number(jwk, "n")?, e: number(jwk, "e")? };
     if public.n.len() < 256 {
         return Err(KeyError::Rejected("RSA keys have at least 2048 bits".to_owned()));
@@ -207,7 +278,7 @@ fn rsa_material(jwk: &Value) -> Result<Material, KeyError> {
             Some(RsaKeyPair::from_components(&components).map_err(|e| KeyError::Rejected(e.to_string()))?)
         }
     };
-    Ok(Material::Rsa { public, private })
+    Ok(Material::Rsa { public, private, digest })
 }
 
 fn p256_material(jwk: &Value) -> Result<Material, KeyError> {

@@ -10,12 +10,12 @@ mod key;
 mod key_set;
 
 pub use api_key::{
-    LOCAL_PUBLISHABLE_KEY, LOCAL_SECRET_KEY, OpaqueKind, demo_key, hash_opaque, legacy_key, new_opaque,
-    opaque_kind, same_secret,
+    LOCAL_PUBLISHABLE_KEY, LOCAL_SECRET_KEY, OpaqueKind, demo_key, hash_opaque, legacy_key, local_signing_jwk,
+    new_opaque, opaque_kind, same_secret,
 };
 pub use claims::{ClaimError, check_times};
 pub use jws::{TokenError, Verified, bearer};
-pub use key::{Algorithm, Key, KeyError, new_es256_jwk};
+pub use key::{Algorithm, Key, KeyError, new_ed25519_jwk, new_es256_jwk};
 pub use key_set::KeySet;
 
 /// Random bytes of the operating system.

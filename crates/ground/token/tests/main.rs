@@ -2,7 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as B64};
 use serde_json::json;
-use token::{Key, KeyError, KeySet, TokenError, bearer, new_es256_jwk};
+use token::{Key, KeyError, KeySet, TokenError, bearer, local_signing_jwk, new_ed25519_jwk, new_es256_jwk};
 
 const SECRET: &[u8] = b"a-secret-of-more-than-thirty-two-bytes";
 
@@ -96,4 +96,44 @@ fn bearer_headers() {
     assert_eq!(bearer("Bearer "), None);
     assert_eq!(bearer("Basic abc"), None);
     assert_eq!(bearer("Bearer a b"), None);
+}
+
+/// An RSA key of tests only, made with OpenSSL.
+fn rsa_jwk(algorithm: &str) -> serde_json::Value {
+    let mut jwk: serde_json::Value = serde_json::from_str(include_str!("rsa.json")).unwrap();
+    jwk["alg"] = algorithm.into();
+    jwk
+}
+
+#[test]
+fn every_algorithm_signs_and_is_verified_by_its_public_half_only() {
+    let all = [new_es256_jwk("k"), local_signing_jwk(), new_ed25519_jwk("k"), rsa_jwk("RS256"), rsa_jwk("RS512")];
+    let tokens: Vec<(String, KeySet)> = all
+        .iter()
+        .map(|jwk| {
+            let keys = KeySet::from_json(&jwk.to_string()).unwrap();
+            let public = keys.public_jwks();
+            assert!(["d", "p", "q", "dp"].iter().all(|part| public["keys"][0].get(part).is_none()), "{public}");
+            let token = keys.sign(&json!({ "sub": "x" })).unwrap();
+            (token, KeySet::from_json(&public.to_string()).unwrap())
+        })
+        .collect();
+    for (i, (token, _)) in tokens.iter().enumerate() {
+        for (j, (_, verifier)) in tokens.iter().enumerate() {
+            assert_eq!(verifier.verify(token).is_ok(), i == j, "{} by {}", all[i]["alg"], all[j]["alg"]);
+        }
+        let mut changed = token.clone().into_bytes();
+        let at = changed.len() - 5;
+        changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
+        let changed = String::from_utf8(changed).unwrap();
+        assert_eq!(tokens[i].1.verify(&changed), Err(TokenError::Signature));
+    }
+}
+
+#[test]
+fn curves_that_we_do_not_have_are_named() {
+    for (kty, crv) in [("EC", "P-521"), ("OKP", "X25519")] {
+        let refused = KeySet::from_json(&json!({ "kty": kty, "crv": crv, "x": "AA", "y": "AA" }).to_string());
+        assert_eq!(refused.err(), Some(KeyError::Unsupported(crv.to_owned())));
+    }
 }

@@ -47,7 +47,10 @@ async fn a_project_is_found_by_each_of_its_names() {
         assert_eq!(found.unwrap().project.reference, project.reference, "{lookup:?}");
     }
     let resolved = platform.resolve(Lookup::Slug(project.slug.clone())).await.unwrap().unwrap();
-    assert_eq!(resolved.jwt_secrets, [keys.jwt_secret]);
+    let found: Vec<_> =
+        resolved.signing_keys.iter().map(|k| (k.algorithm.as_str(), k.status.as_str())).collect();
+    assert_eq!(found, [("ES256", "in_use"), ("HS256", "previously_used")]);
+    assert_eq!(resolved.signing_keys[1].material, keys.jwt_secret);
     assert!(platform.resolve(Lookup::Domain("nobody.test".into())).await.unwrap().is_none());
     for name in [project.reference.as_str(), &project.slug, "Find me"] {
         assert_eq!(projects::show(&platform, name).await.unwrap().reference, project.reference);

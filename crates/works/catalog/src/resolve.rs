@@ -2,7 +2,8 @@
 
 use crate::lookup_cache::{Known, LookupCache};
 use crate::store::keys::{self, StoredKey};
-use crate::store::{projects, secrets};
+use crate::store::signing_keys::{self, SigningKey};
+use crate::store::projects;
 use crate::{Catalog, Error, Project, bytea};
 use model::ProjectRef;
 use pg::{Config, Connection, text};
@@ -24,8 +25,8 @@ pub enum Lookup {
 #[derive(Clone)]
 pub struct Resolved {
     pub project: Project,
-    /// The secrets that verify tokens, the one that signs first.
-    pub jwt_secrets: Vec<String>,
+    /// The keys that verify tokens, the one that signs first.
+    pub signing_keys: Vec<SigningKey>,
     /// The enabled keys.
     pub keys: Vec<StoredKey>,
 }
@@ -63,10 +64,10 @@ impl Catalog {
 
     async fn load(&self, c: &mut Connection, reference: &ProjectRef) -> Result<Option<Resolved>, Error> {
         let Some(project) = projects::project_find(c, reference).await? else { return Ok(None) };
-        let jwt_secrets = secrets::jwt_secret_list(c, self.key(), reference).await?;
+        let signing_keys = signing_keys::signing_key_list(c, self.key(), reference).await?;
         let mut keys = keys::key_list(c, reference).await?;
         keys.retain(|key| key.enabled);
-        Ok(Some(Resolved { project, jwt_secrets, keys }))
+        Ok(Some(Resolved { project, signing_keys, keys }))
     }
 }
 
@@ -138,7 +139,7 @@ mod tests {
                 created_at: String::new(),
                 updated_at: String::new(),
             },
-            jwt_secrets: Vec::new(),
+            signing_keys: Vec::new(),
             keys: Vec::new(),
         })
     }

@@ -248,3 +248,45 @@ async fn lists_go_on_where_a_page_ended() {
     let found = projects::project_find_named(&mut c, "a").await.unwrap().unwrap();
     assert_eq!(json!(found.settings), json!({ "x": 1 }));
 }
+
+#[tokio::test]
+async fn signing_keys_stand_by_sign_verify_and_are_revoked() {
+    use catalog::signing_keys as keys;
+    let catalog = open(&database().await).await;
+    let (a, b) =
+        (project(&catalog, 'a', Tenancy::Pooled).await, project(&catalog, 'b', Tenancy::Pooled).await);
+    let mut c = catalog.connection().await.unwrap();
+    let master = catalog.key();
+    secrets::jwt_secret_ensure(&mut c, master, &a, "the first secret").await.unwrap();
+    assert!(!keys::signing_key_rotate(&mut c, &a).await.unwrap(), "none stands by");
+    let id = uuid::Uuid::from_u128(7);
+    let new = catalog::NewSigningKey {
+        id,
+        algorithm: "ES256",
+        status: catalog::KeyStatus::Standby,
+        material: "{\"d\":\"private\"}",
+    };
+    keys::signing_key_insert(&mut c, master, &a, new).await.unwrap();
+    let list = async |c: &mut pg::Connection| {
+        let found = keys::signing_key_list(c, master, &a).await.unwrap();
+        found.into_iter().map(|key| (key.algorithm, key.status.as_str(), key.material)).collect::<Vec<_>>()
+    };
+    let es = |status| ("ES256".to_owned(), status, "{\"d\":\"private\"}".to_owned());
+    let hs = |status| ("HS256".to_owned(), status, "the first secret".to_owned());
+    assert_eq!(list(&mut c).await, [hs("in_use"), es("standby")]);
+    assert!(keys::signing_key_rotate(&mut c, &a).await.unwrap());
+    assert_eq!(list(&mut c).await, [es("in_use"), hs("previously_used")]);
+    assert!(!keys::signing_key_revoke(&mut c, &a, id).await.unwrap(), "the one in use stays");
+    assert!(!keys::signing_key_revoke(&mut c, &b, id).await.unwrap(), "another project's key");
+    let old = keys::signing_key_list(&mut c, master, &a).await.unwrap()[1].id;
+    assert!(keys::signing_key_revoke(&mut c, &a, old).await.unwrap());
+    assert_eq!(list(&mut c).await, [es("in_use")]);
+    assert!(secrets::jwt_secret_list(&mut c, master, &a).await.unwrap().is_empty());
+    assert_eq!(keys::signing_key_revoked(&mut c, &a, 9).await.unwrap().len(), 1);
+    // What is stored is not the key, and opens in its own row only.
+    let sealed = c.query("select convert_from(sealed, 'LATIN1') from catalog.jwt_secrets", &[]).await.unwrap();
+    assert!(sealed.iter().all(|row| !row.text(0).unwrap().contains("private")));
+    c.batch("update catalog.jwt_secrets set id = gen_random_uuid() where algorithm = 'ES256'").await.unwrap();
+    let error = keys::signing_key_list(&mut c, master, &a).await.unwrap_err();
+    assert!(matches!(error, Error::Seal(SealError::WrongKey { .. })), "{error}");
+}

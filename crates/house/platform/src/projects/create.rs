@@ -137,6 +137,8 @@ async fn record(
     };
     catalog::projects::project_insert(c, &row).await?;
     secrets::jwt_secret_ensure(c, master, reference, &secret).await?;
+    let signing_key = (new.keys == KeyChoice::Local).then(token::local_signing_jwk);
+    super::signing_keys::first(c, platform, reference, signing_key).await?;
     if new.tenancy == Tenancy::Dedicated {
         let secret = NamedSecret { name: secrets::DATABASE_PASSWORD, value: &password, replace: false };
         secrets::secret_put(c, master, reference, secret).await?;

@@ -12,6 +12,7 @@ pub struct ProjectKeys {
     pub service_role: String,
     pub publishable: String,
     pub secret: String,
+    /// The secret of the legacy keys; empty when it was revoked.
     pub jwt_secret: String,
     /// The password of `postgres`; only a dedicated project has one.
     pub database_password: Option<String>,
@@ -32,17 +33,17 @@ pub async fn keys(platform: &Platform, reference: &ProjectRef) -> Result<Project
             None => Ok(String::new()),
         }
     };
-    let mut secrets_in_use = secrets::jwt_secret_list(&mut c, catalog.key(), reference).await?;
-    if secrets_in_use.is_empty() {
+    if catalog::projects::project_find(&mut c, reference).await?.is_none() {
         return Err(Error::NoProject(reference.to_string()));
     }
+    let secrets = secrets::jwt_secret_list(&mut c, catalog.key(), reference).await?;
     let password = secrets::secret_get(&mut c, catalog.key(), reference, secrets::DATABASE_PASSWORD);
     Ok(ProjectKeys {
         anon: reveal(KeyKind::Legacy, role::ANON)?,
         service_role: reveal(KeyKind::Legacy, role::SERVICE)?,
         publishable: reveal(KeyKind::Publishable, role::ANON)?,
         secret: reveal(KeyKind::Secret, role::SERVICE)?,
-        jwt_secret: secrets_in_use.swap_remove(0),
+        jwt_secret: secrets.into_iter().next().unwrap_or_default(),
         database_password: password.await?,
     })
 }

@@ -4,6 +4,7 @@ mod create;
 mod delete;
 mod environment;
 mod keys;
+pub mod signing_keys;
 
 pub use create::{KeyChoice, NewProject, create};
 pub use delete::delete;

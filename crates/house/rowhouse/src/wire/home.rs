@@ -115,11 +115,11 @@ impl Home {
             inner.databases.shared(&endpoint).shared_out()
         };
         let settings = ProjectSettings::of(project);
-        let secrets = &self.resolved.jwt_secrets;
+        let signing_keys = &self.resolved.signing_keys;
         let url = inner.settings.addresses.of(&project.reference);
         let in_database = database.says(is_own).await.map_err(|error| unavailable(error.into()))?;
-        let rest_settings = Arc::new(in_database.over(settings.rest(&endpoint, secrets, &url)).await);
-        let mut auth_settings = settings.auth(&endpoint, secrets, &url);
+        let rest_settings = Arc::new(in_database.over(settings.rest(&endpoint, signing_keys, &url)).await);
+        let mut auth_settings = settings.auth(&endpoint, signing_keys, &url);
         auth_settings.outbound = inner.settings.outbound.share();
         // The gateway sees to it that clients cannot make this header up.
         auth_settings.rate_limits.header =

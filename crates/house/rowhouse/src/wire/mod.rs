@@ -224,14 +224,14 @@ fn is_same(a: &Arc<Resolved>, b: &Arc<Resolved>) -> bool {
             && a.project.tenancy == b.project.tenancy
             && a.project.shard == b.project.shard
             && a.project.created_at == b.project.created_at
-            && a.jwt_secrets == b.jwt_secrets
+            && a.signing_keys == b.signing_keys
             && keys(a) == keys(b))
 }
 
 fn api_keys(resolved: &Resolved) -> ApiKeys {
     let mut keys = ApiKeys::new(resolved.project.reference.clone());
     if resolved.keys.iter().any(|key| key.kind == catalog::KeyKind::Legacy) {
-        keys = keys.with_legacy(settings::key_set(&resolved.jwt_secrets));
+        keys = keys.with_legacy(platform::projects::signing_keys::key_set(&resolved.signing_keys));
     }
     for key in &resolved.keys {
         let kind = match key.kind {

@@ -1,12 +1,13 @@
 //! From what the catalog says of a project to the settings of its services.
 
 use crate::config::{ApiSection, AuthSection, HookSection, ProjectConfig};
+use catalog::SigningKey;
+use catalog::signing_keys::HS256;
 use platform::{Endpoint, Project};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::Duration;
-use token::KeySet;
 
 /// Relations of the platform inside a pooled project's schema.
 const HIDDEN_PREFIX: &str = "rowhouse_";
@@ -47,7 +48,7 @@ impl ProjectSettings {
     }
 
     /// The settings of the data API. `url` is the project's own.
-    pub fn rest(&self, endpoint: &Endpoint, jwt_secrets: &[String], url: &str) -> rest::config::Settings {
+    pub fn rest(&self, endpoint: &Endpoint, signing_keys: &[SigningKey], url: &str) -> rest::config::Settings {
         let pooled = endpoint.app_schema.as_ref();
         let physical =
             |schemas: &[platform::SchemaAlias]| schemas.iter().map(|s| s.physical.clone()).collect();
@@ -64,7 +65,7 @@ impl ProjectSettings {
             db_anon_role: Some(model::role::ANON.to_owned()),
             db_max_rows: Some(self.api.max_rows).filter(|max| *max > 0),
             db_config: pooled.is_none(),
-            jwt_secret: jwt_secret(jwt_secrets),
+            jwt_secret: jwt_secret(signing_keys),
             openapi_server_proxy_uri: Some(format!("{url}/rest/v1")),
             openapi_security_active: true,
             aliases: aliases.map(|s| (s.physical.clone(), s.shown.clone())).collect(),
@@ -76,9 +77,9 @@ impl ProjectSettings {
     }
 
     /// The settings of auth. `url` is the project's own.
-    pub fn auth(&self, endpoint: &Endpoint, jwt_secrets: &[String], url: &str) -> auth::Settings {
+    pub fn auth(&self, endpoint: &Endpoint, signing_keys: &[SigningKey], url: &str) -> auth::Settings {
         let from = &self.auth;
-        let keys = Arc::new(key_set(jwt_secrets));
+        let keys = Arc::new(platform::projects::signing_keys::key_set(signing_keys));
         let mut to = auth::Settings::new(keys, &*from.site_url, format!("{url}/auth/v1"));
         to.uri_allow_list.clone_from(&from.additional_redirect_urls);
         to.jwt_expiry = Duration::from_secs(from.jwt_expiry_s);
@@ -142,28 +143,23 @@ fn hooks(from: &HookSection) -> auth::HookSettings {
     }
 }
 
-/// The keys of a project: the first secret signs, all verify.
-pub(super) fn key_set(secrets: &[String]) -> KeySet {
-    let mut secrets = secrets.iter();
-    let first =
-        secrets.next().map_or_else(|| KeySet::from_keys(Vec::new()), |s| KeySet::from_secret(s.as_bytes()));
-    secrets.fold(first, |keys, secret| keys.with_secret(secret.as_bytes()))
-}
-
-/// One secret as it is, several as a set of JSON Web Keys.
-fn jwt_secret(secrets: &[String]) -> Option<Vec<u8>> {
-    match secrets {
-        [] => None,
-        [one] => Some(one.as_bytes().to_vec()),
-        several => {
-            use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as B64};
-            let keys: Vec<_> = several
-                .iter()
-                .map(|secret| serde_json::json!({ "kty": "oct", "alg": "HS256", "k": B64.encode(secret) }))
-                .collect();
-            Some(serde_json::json!({ "keys": keys }).to_string().into_bytes())
-        }
+/// What the data API verifies tokens with: one secret as it is, else a set of JSON Web Keys, only the public halves
+/// of those that have one.
+fn jwt_secret(keys: &[SigningKey]) -> Option<Vec<u8>> {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as B64};
+    let is_secret = |key: &&SigningKey| key.algorithm == HS256;
+    let secrets: Vec<&SigningKey> = keys.iter().filter(is_secret).collect();
+    let mut set = platform::projects::signing_keys::key_set(keys).public_jwks();
+    let list = set.get_mut("keys")?.as_array_mut()?;
+    match (list.is_empty(), secrets.as_slice()) {
+        (true, []) => return None,
+        (true, [one]) => return Some(one.material.as_bytes().to_vec()),
+        _ => {}
     }
+    list.extend(secrets.iter().map(|key| {
+        serde_json::json!({ "kty": "oct", "alg": HS256, "k": B64.encode(&key.material) })
+    }));
+    Some(set.to_string().into_bytes())
 }
 
 /// The sets of characters that a password needs one each of.
@@ -217,7 +213,7 @@ mod tests {
         });
         let settings: ProjectSettings = serde_json::from_value(stored).unwrap();
         assert!(!settings.auth.enable_signup && settings.auth.sms.enable_signup);
-        let auth = settings.auth(&endpoint(None), &["s".repeat(32)], "http://x");
+        let auth = settings.auth(&endpoint(None), &secrets(&["s"]), "http://x");
         // As projects had them before they could be configured.
         assert!(auth.mfa.totp_enroll && auth.mfa.totp_verify && !auth.mfa.phone_enroll);
         assert!(!auth.oauth_server.enabled && auth.hooks.custom_access_token.is_none());
@@ -233,7 +229,7 @@ mod tests {
         settings.auth.oauth_server.enabled = true;
         settings.auth.oauth_server.allow_dynamic_registration = true;
         settings.auth.sms.test_otp.insert("4152127777".to_owned(), "123456".to_owned());
-        let auth = settings.auth(&endpoint(None), &["s".repeat(32)], "http://x");
+        let auth = settings.auth(&endpoint(None), &secrets(&["s"]), "http://x");
         assert!(!auth.mfa.totp_enroll && auth.mfa.totp_verify);
         assert!(!auth.mfa.phone_enroll && auth.mfa.phone_verify);
         assert_eq!(auth.mfa.max_enrolled_factors, 3);
@@ -248,19 +244,40 @@ mod tests {
         let mut settings = ProjectSettings::default();
         settings.auth.hook.custom_access_token = Some(uri.to_owned());
         settings.auth.hook.password_verification_attempt = Some(uri.to_owned());
-        let own = settings.auth(&endpoint(None), &["s".repeat(32)], "http://x").hooks;
+        let own = settings.auth(&endpoint(None), &secrets(&["s"]), "http://x").hooks;
         assert_eq!(own.custom_access_token, Some(uri.parse().unwrap()));
         assert_eq!(own.password_verification_attempt, Some(uri.parse().unwrap()));
         let pooled = endpoint(Some(model::SchemaName::of_app(model::AppId(57))));
-        let shared = settings.auth(&pooled, &["s".repeat(32)], "http://x").hooks;
+        let shared = settings.auth(&pooled, &secrets(&["s"]), "http://x").hooks;
         assert!(shared.custom_access_token.is_none() && shared.password_verification_attempt.is_none());
     }
 
+    fn secrets(texts: &[&str]) -> Vec<SigningKey> {
+        texts.iter().map(|text| key(HS256, text)).collect()
+    }
+
+    fn key(algorithm: &str, material: &str) -> SigningKey {
+        SigningKey {
+            id: uuid::Uuid::nil(),
+            algorithm: algorithm.to_owned(),
+            status: catalog::KeyStatus::InUse,
+            material: material.to_owned(),
+            created_at: String::new(),
+        }
+    }
+
     #[test]
-    fn several_secrets_become_a_key_set() {
-        assert_eq!(jwt_secret(&["one".to_owned()]), Some(b"one".to_vec()));
-        let several = String::from_utf8(jwt_secret(&["one".to_owned(), "two".to_owned()]).unwrap()).unwrap();
+    fn several_keys_become_a_set_without_private_parts() {
+        assert_eq!(jwt_secret(&[]), None);
+        assert_eq!(jwt_secret(&secrets(&["one"])), Some(b"one".to_vec()));
+        let several = String::from_utf8(jwt_secret(&secrets(&["one", "two"])).unwrap()).unwrap();
         assert!(several.starts_with(r#"{"keys":[{"kty":"oct""#), "{several}");
+        let private = token::new_es256_jwk("k");
+        let mut keys = secrets(&["one"]);
+        keys.push(key("ES256", &private.to_string()));
+        let both = String::from_utf8(jwt_secret(&keys).unwrap()).unwrap();
+        assert!(both.contains(private["x"].as_str().unwrap()) && both.contains("\"oct\""), "{both}");
+        assert!(!both.contains(private["d"].as_str().unwrap()), "{both}");
         assert_eq!(required_characters("lower_upper_letters_digits").len(), 3);
     }
 }

@@ -11,3 +11,4 @@ pub mod outbox;
 pub mod projects;
 pub mod secrets;
 pub mod shards;
+pub mod signing_keys;

@@ -24,7 +24,7 @@ pub async fn jwt_secret_ensure(
     Ok(())
 }
 
-/// The secrets with which tokens of the project are verified, the one that signs first.
+/// The secrets of HS256 with which tokens of the project are verified, the one that signs (or did last) first.
 ///
 /// # Errors
 /// When the database does not answer, or the master key is the wrong one.
@@ -33,8 +33,8 @@ pub async fn jwt_secret_list(
     master: &MasterKey,
     project: &ProjectRef,
 ) -> Result<Vec<String>, Error> {
-    let sql = "select sealed from catalog.jwt_secrets where project_ref = $1 and status <> 'revoked'
-        order by status <> 'in_use', created_at desc";
+    let sql = "select sealed from catalog.jwt_secrets where project_ref = $1 and status <> 'revoked' and algorithm = 'HS256'
+        order by status <> 'in_use', status <> 'previously_used', created_at desc";
     let rows = c.query(sql, &[text(project.as_str())]).await?;
     rows.iter().map(|row| Ok(master.open_text(&read_bytea(row, 0)?, jwt_place(project))?)).collect()
 }
@@ -82,7 +82,7 @@ pub async fn secret_get(
     Ok(Some(master.open_text(&read_bytea(row, 0)?, named_place(&row_name(project, name)))?))
 }
 
-fn jwt_place(project: &ProjectRef) -> Place<'_> {
+pub(super) fn jwt_place(project: &ProjectRef) -> Place<'_> {
     Place { table: "jwt_secrets", column: "sealed", row: project.as_str() }
 }
 
