@@ -1,9 +1,7 @@
 //! One key: an HMAC secret, an RSA, P-256 or Ed25519 key, perhaps only its public half.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as B64};
-use ring::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RsaKeyPair,
-};
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RsaKeyPair};
 use ring::{hmac, rand::SystemRandom, rsa, signature};
 use serde_json::{Value, json};
 use std::fmt;

@@ -10,8 +10,8 @@ mod key;
 mod key_set;
 
 pub use api_key::{
-    LOCAL_PUBLISHABLE_KEY, LOCAL_SECRET_KEY, OpaqueKind, demo_key, hash_opaque, legacy_key, local_signing_jwk,
-    new_opaque, opaque_kind, same_secret,
+    LOCAL_PUBLISHABLE_KEY, LOCAL_SECRET_KEY, OpaqueKind, demo_key, hash_opaque, legacy_key,
+    local_signing_jwk, new_opaque, opaque_kind, same_secret,
 };
 pub use claims::{ClaimError, check_times};
 pub use jws::{TokenError, Verified, bearer};

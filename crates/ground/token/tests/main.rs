@@ -107,13 +107,17 @@ fn rsa_jwk(algorithm: &str) -> serde_json::Value {
 
 #[test]
 fn every_algorithm_signs_and_is_verified_by_its_public_half_only() {
-    let all = [new_es256_jwk("k"), local_signing_jwk(), new_ed25519_jwk("k"), rsa_jwk("RS256"), rsa_jwk("RS512")];
+    let all =
+        [new_es256_jwk("k"), local_signing_jwk(), new_ed25519_jwk("k"), rsa_jwk("RS256"), rsa_jwk("RS512")];
     let tokens: Vec<(String, KeySet)> = all
         .iter()
         .map(|jwk| {
             let keys = KeySet::from_json(&jwk.to_string()).unwrap();
             let public = keys.public_jwks();
-            assert!(["d", "p", "q", "dp"].iter().all(|part| public["keys"][0].get(part).is_none()), "{public}");
+            assert!(
+                ["d", "p", "q", "dp"].iter().all(|part| public["keys"][0].get(part).is_none()),
+                "{public}"
+            );
             let token = keys.sign(&json!({ "sub": "x" })).unwrap();
             (token, KeySet::from_json(&public.to_string()).unwrap())
         })

@@ -228,8 +228,8 @@ pub enum ProjectsCommand {
         #[command(flatten)]
         platform: PlatformArgs,
     },
-    /// Show the keys of a project
-    Keys(ProjectArgs),
+    /// Show the keys of a project, or work on those that sign its tokens
+    Keys(KeysArgs),
     /// Print what a front end needs in its `.env` file
     Env {
         /// Its ref or slug
@@ -248,6 +248,59 @@ pub enum ProjectsCommand {
 #[derive(Debug, Args)]
 pub struct ProjectArgs {
     /// Its ref or slug
+    pub project: String,
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+    #[command(flatten)]
+    pub platform: PlatformArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct KeysArgs {
+    #[command(subcommand)]
+    pub command: Option<KeysCommand>,
+    /// Its ref or slug
+    #[arg(required = true)]
+    pub project: Option<String>,
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+    #[command(flatten)]
+    pub platform: PlatformArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// List the keys that sign and verify tokens
+    List(SigningKeysArgs),
+    /// Add a key that stands by: it verifies at once, and signs after `rotate`
+    Create {
+        #[command(flatten)]
+        of: SigningKeysArgs,
+        /// ES256, EdDSA or HS256
+        #[arg(long, default_value = "ES256", value_name = "NAME", conflicts_with = "import")]
+        algorithm: String,
+        /// Bring a key along: a file with a private JSON Web Key, or with a secret for HS256; `-` is standard input
+        #[arg(long, value_name = "FILE")]
+        import: Option<PathBuf>,
+    },
+    /// Put the key that stands by in use; the one before goes on verifying
+    Rotate(SigningKeysArgs),
+    /// Revoke a key that is not in use
+    Revoke {
+        #[command(flatten)]
+        of: SigningKeysArgs,
+        /// Its id or kid
+        key: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct SigningKeysArgs {
+    /// The project's ref or slug
     pub project: String,
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     pub output: Output,
@@ -317,6 +370,11 @@ mod tests {
             "serve --data d --api-port 1 --db-port 2 --db-port 3 --base-domain a.test,b.test",
             "projects create name --tenancy dedicated -o json --data d",
             "projects env ref --format vite --write .env",
+            "projects keys ref -o json --data d",
+            "projects keys list ref -o json --data d",
+            "projects keys create ref --algorithm EdDSA",
+            "projects keys create ref --import key.json",
+            "projects keys revoke ref kid --yes",
             "entities apply f.json --project ref --allow-destructive",
             "db reset --workdir x",
             "status -o env",

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 /// How many projects a list shows at most.
 const LIST_MAX: usize = 100_000;
 /// Who is named in the audit log.
-const ACTOR: &str = "command line";
+pub(crate) const ACTOR: &str = "command line";
 
 /// The desk of a platform.
 #[derive(Clone)]
@@ -38,6 +38,7 @@ impl Perform for Desk {
                 Operation::ShowProject { project } => Ok(self.shown(&self.find(&project).await?)),
                 Operation::DeleteProject { project } => self.delete(&project).await,
                 Operation::ProjectKeys { project } => self.keys(&project).await,
+                Operation::SigningKeys { project, action } => self.signing_keys(&project, action).await,
                 Operation::ProjectEnvironment { project, format } => {
                     self.environment(&project, &format).await
                 }
@@ -58,7 +59,7 @@ impl Desk {
         })
     }
 
-    async fn find(&self, project: &str) -> anyhow::Result<Project> {
+    pub(crate) async fn find(&self, project: &str) -> anyhow::Result<Project> {
         Ok(projects::show(&self.platform, project).await?)
     }
 

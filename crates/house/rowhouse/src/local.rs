@@ -65,6 +65,7 @@ impl LocalProject {
         let mut report = Report::default();
         report.warnings.extend(self.version_warning(platform));
         let project = self.ensure(platform, &mut report).await?;
+        self.bring_keys(platform).await?;
         let settings = ProjectSettings::from_config(&self.config).to_map();
         self.merge(platform, &settings).await?;
         let is_seeded = project.settings.get(SEEDED) == Some(&Value::Bool(true));
@@ -120,6 +121,19 @@ impl LocalProject {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Makes the keys of `auth.signing_keys_path` the project's.
+    async fn bring_keys(&self, platform: &Platform) -> anyhow::Result<()> {
+        let Some(path) = &self.config.auth.signing_keys_path else { return Ok(()) };
+        let path = self.folder.join(path);
+        let what = || format!("auth.signing_keys_path: {}", path.display());
+        let text = std::fs::read_to_string(&path).with_context(what)?;
+        let keys: Vec<Value> = serde_json::from_str(&text)
+            .ok()
+            .with_context(|| format!("{} is not a JSON array of JSON Web Keys", what()))?;
+        let replaced = projects::signing_keys::replace(platform, &self.reference, &keys, "rowhouse start");
+        replaced.await.map(drop).with_context(what)
     }
 
     /// The file says which version the remote database has; what works here may not work there.

@@ -8,6 +8,7 @@ mod data_dir;
 mod desk;
 mod directory;
 mod house;
+mod keyring;
 mod local;
 mod logs;
 mod migrations;

@@ -3,6 +3,7 @@
 // A test that cannot go on panics, also in the parts that tests share.
 #![allow(clippy::unwrap_used)]
 
+mod keys;
 mod local;
 mod platform;
 mod program;

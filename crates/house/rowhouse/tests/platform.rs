@@ -5,21 +5,21 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 
 /// The command line on one platform.
-struct Operator<'a> {
-    data: String,
+pub(crate) struct Operator<'a> {
+    pub(crate) data: String,
     folder: &'a Folder,
 }
 
 impl Operator<'_> {
-    fn of(folder: &Folder) -> Operator<'_> {
+    pub(crate) fn of(folder: &Folder) -> Operator<'_> {
         Operator { data: folder.path().join("data").to_str().unwrap().to_owned(), folder }
     }
 
-    fn projects(&self, args: &[&str]) -> Value {
+    pub(crate) fn projects(&self, args: &[&str]) -> Value {
         run_json(&[&["projects"], args, &["--data", &self.data, "-o", "json"]].concat())
     }
 
-    fn created(&self, name: &str, tenancy: &str) -> Value {
+    pub(crate) fn created(&self, name: &str, tenancy: &str) -> Value {
         self.projects(&["create", name, "--tenancy", tenancy])
     }
 
@@ -38,24 +38,24 @@ impl Operator<'_> {
         words.iter().map(|word| (*word).to_owned()).collect()
     }
 
-    fn apply(&self, project: &Value, model: &Value) {
+    pub(crate) fn apply(&self, project: &Value, model: &Value) {
         let line = self.apply_line(project, model);
         let output = run(&line.iter().map(String::as_str).collect::<Vec<_>>());
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
-    fn client<'p>(&self, program: &'p Program, project: &Value) -> Client<'p> {
+    pub(crate) fn client<'p>(&self, program: &'p Program, project: &Value) -> Client<'p> {
         let keys = self.projects(&["keys", text(project, "ref")]);
         let prefix = format!("/p/{}", text(project, "ref"));
         Client { program, prefix, key: text(&keys, "anon_key").to_owned(), token: None }
     }
 }
 
-fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+pub(crate) fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value[name].as_str().unwrap_or_else(|| panic!("no {name} in {value}"))
 }
 
-fn todos() -> Value {
+pub(crate) fn todos() -> Value {
     json!({ "entities": [{ "name": "todos", "scope": "user_scoped",
         "columns": [{ "name": "text", "type": "text", "required": true }] }] })
 }

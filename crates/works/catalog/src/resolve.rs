@@ -2,8 +2,8 @@
 
 use crate::lookup_cache::{Known, LookupCache};
 use crate::store::keys::{self, StoredKey};
-use crate::store::signing_keys::{self, SigningKey};
 use crate::store::projects;
+use crate::store::signing_keys::{self, SigningKey};
 use crate::{Catalog, Error, Project, bytea};
 use model::ProjectRef;
 use pg::{Config, Connection, text};

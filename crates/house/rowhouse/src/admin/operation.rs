@@ -1,5 +1,6 @@
 //! What can be asked of a platform.
 
+use crate::keyring::KeyAction;
 use model::Tenancy;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -26,6 +27,11 @@ pub enum Operation {
     },
     ProjectKeys {
         project: String,
+    },
+    /// The keys that sign tokens.
+    SigningKeys {
+        project: String,
+        action: KeyAction,
     },
     /// `format` is vite, next or plain.
     ProjectEnvironment {

@@ -2,6 +2,7 @@
 
 mod doctor;
 mod entities;
+mod keys;
 mod local;
 mod place;
 mod projects;

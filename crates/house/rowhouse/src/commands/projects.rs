@@ -26,9 +26,7 @@ pub async fn run(command: ProjectsCommand, surroundings: Surroundings) -> anyhow
         ProjectsCommand::Show(ProjectArgs { project, output, platform }) => {
             print(&perform(&platform, &surroundings, Operation::ShowProject { project }).await?, output)
         }
-        ProjectsCommand::Keys(ProjectArgs { project, output, platform }) => {
-            print(&perform(&platform, &surroundings, Operation::ProjectKeys { project }).await?, output)
-        }
+        ProjectsCommand::Keys(args) => super::keys::run(args, surroundings).await,
         ProjectsCommand::Delete { project, yes, platform } => {
             if !yes {
                 confirm(&project)?;

@@ -21,6 +21,9 @@ pub struct AuthSection {
     /// The demo secret when absent. Kept apart from the other settings, sealed.
     #[serde(skip)]
     pub jwt_secret: Option<String>,
+    /// A file with the keys that sign tokens, as a path below the folder. They are kept sealed as well.
+    #[serde(skip)]
+    pub signing_keys_path: Option<String>,
     pub enable_signup: bool,
     pub enable_anonymous_sign_ins: bool,
     pub enable_manual_linking: bool,
@@ -83,6 +86,7 @@ impl Default for AuthSection {
             additional_redirect_urls: vec!["https://127.0.0.1:3000".to_owned()],
             jwt_expiry_s: 3600,
             jwt_secret: None,
+            signing_keys_path: None,
             enable_signup: true,
             enable_anonymous_sign_ins: false,
             enable_manual_linking: false,
@@ -158,6 +162,7 @@ pub(super) fn read(mut section: Section<'_>) -> Result<AuthSection, ConfigError>
             .unwrap_or(default.additional_redirect_urls),
         jwt_expiry_s: section.number("jwt_expiry", 1, 604_800)?.unwrap_or(default.jwt_expiry_s),
         jwt_secret: jwt_secret(&mut section)?,
+        signing_keys_path: section.text("signing_keys_path")?.filter(|path| !path.is_empty()),
         enable_signup: section.flag("enable_signup")?.unwrap_or(default.enable_signup),
         enable_anonymous_sign_ins: section
             .flag("enable_anonymous_sign_ins")?

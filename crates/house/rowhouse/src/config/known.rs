@@ -2,7 +2,7 @@
 //! here (container settings). They are ignored without a word.
 
 /// Whole tables, with all below them, and single keys.
-const KNOWN: [&str; 39] = [
+const KNOWN: [&str; 38] = [
     "api.auto_expose_new_tables",
     "api.tls",
     "api.external_url",
@@ -38,7 +38,6 @@ const KNOWN: [&str; 39] = [
     "auth.captcha",
     "auth.passkey",
     "auth.webauthn",
-    "auth.signing_keys_path",
     "auth.external_url",
     "auth.jwt_issuer",
     "auth.sms.template",

@@ -48,7 +48,12 @@ impl ProjectSettings {
     }
 
     /// The settings of the data API. `url` is the project's own.
-    pub fn rest(&self, endpoint: &Endpoint, signing_keys: &[SigningKey], url: &str) -> rest::config::Settings {
+    pub fn rest(
+        &self,
+        endpoint: &Endpoint,
+        signing_keys: &[SigningKey],
+        url: &str,
+    ) -> rest::config::Settings {
         let pooled = endpoint.app_schema.as_ref();
         let physical =
             |schemas: &[platform::SchemaAlias]| schemas.iter().map(|s| s.physical.clone()).collect();
@@ -156,9 +161,11 @@ fn jwt_secret(keys: &[SigningKey]) -> Option<Vec<u8>> {
         (true, [one]) => return Some(one.material.as_bytes().to_vec()),
         _ => {}
     }
-    list.extend(secrets.iter().map(|key| {
-        serde_json::json!({ "kty": "oct", "alg": HS256, "k": B64.encode(&key.material) })
-    }));
+    list.extend(
+        secrets
+            .iter()
+            .map(|key| serde_json::json!({ "kty": "oct", "alg": HS256, "k": B64.encode(&key.material) })),
+    );
     Some(set.to_string().into_bytes())
 }
 

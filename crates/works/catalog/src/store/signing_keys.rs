@@ -87,7 +87,8 @@ pub async fn signing_key_list(
     master: &MasterKey,
     project: &ProjectRef,
 ) -> Result<Vec<SigningKey>, Error> {
-    let sql = "select id::text, algorithm, status, sealed, to_json(created_at) #>> '{}' from catalog.jwt_secrets
+    let sql =
+        "select id::text, algorithm, status, sealed, to_json(created_at) #>> '{}' from catalog.jwt_secrets
         where project_ref = $1 and status <> 'revoked'
         order by status <> 'in_use', status <> 'standby', created_at desc, id";
     let rows = c.query(sql, &[text(project.as_str())]).await?;
@@ -150,7 +151,8 @@ pub async fn signing_key_lock(c: &mut Connection, project: &ProjectRef) -> Resul
 /// # Errors
 /// When the database does not answer.
 pub async fn signing_key_rotate(c: &mut Connection, project: &ProjectRef) -> Result<bool, Error> {
-    let is_there = "select exists (select from catalog.jwt_secrets where project_ref = $1 and status = 'standby')";
+    let is_there =
+        "select exists (select from catalog.jwt_secrets where project_ref = $1 and status = 'standby')";
     if !c.query(is_there, &[text(project.as_str())]).await?.one()?.get::<bool>(0)? {
         return Ok(false);
     }
