@@ -1,5 +1,7 @@
 //! One session, owned by whoever uses it.
 
+pub mod parts;
+
 use crate::cancel::CancelToken;
 use crate::config::Config;
 use crate::error::{DbError, Error};
@@ -49,6 +51,8 @@ pub struct Connection {
     transaction: TransactionStatus,
     /// Set while an exchange is under way, and for good once one failed.
     broken: bool,
+    /// An answer that is read in parts.
+    open: Option<Box<parts::Open>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,11 +69,43 @@ enum Protocol {
 }
 
 /// How a step of a pipeline names its statement.
+#[derive(Debug)]
 enum Plan {
     Known(Statement),
     /// Prepared now, and kept under this name.
     Named(Arc<str>),
     Unnamed,
+}
+
+/// What has come of the answers to an exchange.
+#[derive(Debug)]
+struct Reading {
+    protocol: Protocol,
+    results: Vec<Rows>,
+    current: Rows,
+    failure: Option<Error>,
+    /// How many bytes may still come to be kept.
+    left: usize,
+    /// The columns of the statements that were prepared, by the step's number.
+    described: Vec<(usize, Arc<[Column]>)>,
+}
+
+impl Reading {
+    fn new(protocol: Protocol, bytes_max: usize) -> Self {
+        Reading {
+            protocol,
+            results: Vec::new(),
+            current: Rows::default(),
+            failure: None,
+            left: bytes_max,
+            described: Vec::new(),
+        }
+    }
+
+    /// Results, or the first failure.
+    fn end(self) -> Result<Vec<Rows>, Error> {
+        self.failure.map_or(Ok(self.results), Err)
+    }
 }
 
 impl Connection {
@@ -96,6 +132,7 @@ impl Connection {
             notifications: VecDeque::new(),
             transaction: TransactionStatus::Idle,
             broken: false,
+            open: None,
         })
     }
 
@@ -138,7 +175,9 @@ impl Connection {
         self.begin_exchange()?;
         frontend::query(sql, &mut self.write)?;
         self.flush().await?;
-        self.collect(Protocol::Simple, &mut |_, _| {}).await
+        let mut reading = Reading::new(Protocol::Simple, self.config.answer_bytes_max);
+        self.collect(&mut reading).await?;
+        reading.end()
     }
 
     /// Opens a transaction.
@@ -239,6 +278,17 @@ impl Connection {
     }
 
     async fn exchange(&mut self, steps: &[Step]) -> Result<Vec<Rows>, Error> {
+        let plans = self.send(steps).await?;
+        let mut reading = Reading::new(Protocol::Extended, self.config.answer_bytes_max);
+        let collected = self.collect(&mut reading).await;
+        self.keep(steps, &plans, &reading.described);
+        collected?;
+        name_columns(&mut reading.results, &plans, 0);
+        reading.end()
+    }
+
+    /// Sends the steps under one Sync.
+    async fn send(&mut self, steps: &[Step]) -> Result<Vec<Plan>, Error> {
         self.begin_exchange()?;
         let plans: Vec<Plan> = steps.iter().map(|step| self.plan(step)).collect();
         for (step, plan) in steps.iter().zip(&plans) {
@@ -246,23 +296,7 @@ impl Connection {
         }
         frontend::sync(&mut self.write);
         self.flush().await?;
-
-        let mut described: Vec<Option<Arc<[Column]>>> = vec![None; steps.len()];
-        let results = self
-            .collect(Protocol::Extended, &mut |index, columns| {
-                if let Some(slot) = described.get_mut(index) {
-                    *slot = Some(columns);
-                }
-            })
-            .await;
-        self.keep(steps, &plans, &described);
-        let mut results = results?;
-        for (rows, plan) in results.iter_mut().zip(&plans) {
-            if let Plan::Known(statement) = plan {
-                rows.columns = Arc::clone(&statement.columns);
-            }
-        }
-        Ok(results)
+        Ok(plans)
     }
 
     fn plan(&mut self, step: &Step) -> Plan {
@@ -276,9 +310,9 @@ impl Connection {
     }
 
     /// Remembers the statements that the server has prepared, whether or not they then ran.
-    fn keep(&mut self, steps: &[Step], plans: &[Plan], described: &[Option<Arc<[Column]>>]) {
-        for ((step, plan), columns) in steps.iter().zip(plans).zip(described) {
-            let (Plan::Named(name), Some(columns)) = (plan, columns) else { continue };
+    fn keep(&mut self, steps: &[Step], plans: &[Plan], described: &[(usize, Arc<[Column]>)]) {
+        for (at, columns) in described {
+            let (Some(step), Some(Plan::Named(name))) = (steps.get(*at), plans.get(*at)) else { continue };
             let superfluous = if self.statements.get(&step.sql).is_some() {
                 vec![Arc::clone(name)]
             } else {
@@ -342,59 +376,59 @@ impl Connection {
         }
     }
 
-    /// Reads the answers up to the end of the exchange. `described` is told the columns of each statement that
-    /// was prepared in it.
-    async fn collect(
-        &mut self,
-        protocol: Protocol,
-        described: &mut (dyn FnMut(usize, Arc<[Column]>) + Send),
-    ) -> Result<Vec<Rows>, Error> {
-        let mut results: Vec<Rows> = Vec::new();
-        let mut current = Rows::default();
-        let mut failure: Option<Error> = None;
-        let mut left = self.config.answer_bytes_max;
+    /// Reads the answers up to the end of the exchange.
+    async fn collect(&mut self, reading: &mut Reading) -> Result<(), Error> {
         loop {
-            self.admit(&mut left)?;
+            self.admit(&mut reading.left)?;
             let Some(message) = Message::parse(&mut self.read)? else {
                 // A server that stops says why before it hangs up.
-                self.fill().await.map_err(|lost| failure.take().unwrap_or(lost))?;
+                self.fill().await.map_err(|lost| reading.failure.take().unwrap_or(lost))?;
                 continue;
             };
-            match message {
-                Message::DataRow(body) => current.rows.push(read_row(&body)?),
-                Message::RowDescription(body) => {
-                    current.columns = read_columns(&body)?;
-                    described(results.len(), Arc::clone(&current.columns));
-                }
-                Message::NoData => described(results.len(), Arc::default()),
-                Message::CommandComplete(body) => {
-                    current.tag = body.tag()?.to_owned();
-                    results.push(std::mem::take(&mut current));
-                }
-                Message::EmptyQueryResponse => results.push(std::mem::take(&mut current)),
-                Message::ErrorResponse(body) => {
-                    let error = DbError::read(&body)?;
-                    failure.get_or_insert(Error::Db(Box::new(error)));
-                }
-                Message::CopyInResponse(_) => {
-                    frontend::copy_fail("COPY from the client is not possible here", &mut self.write)?;
-                    if protocol == Protocol::Extended {
-                        // The Sync that we sent was swallowed by the server's copy mode.
-                        frontend::sync(&mut self.write);
-                    }
-                    self.flush().await?;
-                }
-                Message::ReadyForQuery(body) => {
-                    self.transaction = match body.status() {
-                        b'I' => TransactionStatus::Idle,
-                        _ => TransactionStatus::Open,
-                    };
-                    self.broken = false;
-                    return failure.map_or(Ok(results), Err);
-                }
-                other => self.note(other)?,
+            if self.take_in(message, reading).await? {
+                return Ok(());
             }
         }
+    }
+
+    /// Takes in one message of an answer; whether it was the last.
+    async fn take_in(&mut self, message: Message, reading: &mut Reading) -> Result<bool, Error> {
+        let Reading { protocol, results, current, failure, described, .. } = reading;
+        match message {
+            Message::DataRow(body) => current.rows.push(read_row(&body)?),
+            Message::RowDescription(body) => {
+                current.columns = read_columns(&body)?;
+                described.push((results.len(), Arc::clone(&current.columns)));
+            }
+            Message::NoData => described.push((results.len(), Arc::default())),
+            Message::CommandComplete(body) => {
+                current.tag = body.tag()?.to_owned();
+                results.push(std::mem::take(current));
+            }
+            Message::EmptyQueryResponse => results.push(std::mem::take(current)),
+            Message::ErrorResponse(body) => {
+                let error = DbError::read(&body)?;
+                failure.get_or_insert(Error::Db(Box::new(error)));
+            }
+            Message::CopyInResponse(_) => {
+                frontend::copy_fail("COPY from the client is not possible here", &mut self.write)?;
+                if *protocol == Protocol::Extended {
+                    // The Sync that we sent was swallowed by the server's copy mode.
+                    frontend::sync(&mut self.write);
+                }
+                self.flush().await?;
+            }
+            Message::ReadyForQuery(body) => {
+                self.transaction = match body.status() {
+                    b'I' => TransactionStatus::Idle,
+                    _ => TransactionStatus::Open,
+                };
+                self.broken = false;
+                return Ok(true);
+            }
+            other => self.note(other)?,
+        }
+        Ok(false)
     }
 
     /// Takes the next message's length, once its header is there, off what may still come. A larger answer would
@@ -431,6 +465,15 @@ impl Connection {
             _ => {}
         }
         Ok(())
+    }
+}
+
+/// Gives results the columns of statements that were prepared before. `first` is the number of their first step.
+fn name_columns(results: &mut [Rows], plans: &[Plan], first: usize) {
+    for (rows, plan) in results.iter_mut().zip(plans.iter().skip(first)) {
+        if let Plan::Known(statement) = plan {
+            rows.columns = Arc::clone(&statement.columns);
+        }
     }
 }
 

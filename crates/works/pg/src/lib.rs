@@ -28,6 +28,7 @@ mod value;
 
 pub use cancel::CancelToken;
 pub use config::{Config, Host, Tls};
+pub use connection::parts::{Begun, Part, Parts, Remainder, Watch};
 pub use connection::{Connection, Notification};
 pub use error::{DbError, Error};
 pub use pipeline::Pipeline;

@@ -1,5 +1,7 @@
 //! Sessions, pipelines and pools against real PostgreSQL.
 
+mod parts;
+
 use pg::{Config, Connection, Error, Pipeline, Pool, PoolOptions, null, param, text};
 use std::time::Duration;
 use testkit::Postgres;
