@@ -3,7 +3,8 @@
 //! While nobody asks for the next part nothing is read from the socket, so a slow reader slows down the server
 //! rather than filling our memory.
 
-use super::{Connection, Plan, Protocol, Reading, name_columns, read_row};
+use super::reading::{Reading, read_row};
+use super::{Connection, Plan, Protocol, name_columns};
 use crate::error::Error;
 use crate::pipeline::{Pipeline, Step};
 use crate::rows::{Column, Row, Rows};
