@@ -3,11 +3,13 @@
 //! Pure data. Every identifier that names a tenant is a type of its own, parsed where it enters the
 //! program; past the gateway no `String` or integer names one.
 
+mod bound;
 mod clock;
 mod ids;
 mod schema_name;
 mod secret;
 
+pub use bound::{Bound, InvalidBound};
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use ids::{AppId, InstanceId, InvalidId, OrgId, ProjectRef, ShardId};
 pub use schema_name::SchemaName;

@@ -72,4 +72,5 @@ impl Entry {
 fn is_usual(method: &Method) -> bool {
     [Method::GET, Method::POST, Method::PATCH, Method::PUT, Method::DELETE, Method::HEAD, Method::OPTIONS]
         .contains(method)
+        || method.as_str() == "QUERY"
 }

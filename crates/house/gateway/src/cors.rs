@@ -4,7 +4,7 @@ use axum::body::Body;
 use http::{HeaderMap, HeaderValue, Method, Response, header};
 
 const ANY: HeaderValue = HeaderValue::from_static("*");
-const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, QUERY, POST, PUT, PATCH, DELETE, OPTIONS");
 /// Told to a preflight that names no headers.
 const HEADERS: HeaderValue = HeaderValue::from_static(
     "authorization, apikey, content-type, accept, accept-profile, content-profile, prefer, range, range-unit, \

@@ -4,9 +4,11 @@
 //! only where it is missing, or is just the key again, does the gateway say who is asking. Auth is never told
 //! that a publishable key is a caller: its routes distinguish "no token" from "a token of anon".
 
+use crate::keys::Binding;
 use crate::{KeyKind, ServiceKind, VerifiedKey};
 use fault::Fault;
 use http::{HeaderMap, HeaderName, StatusCode, header, request};
+use std::sync::Arc;
 
 pub(crate) const APIKEY: HeaderName = HeaderName::from_static("apikey");
 const APIKEY_PARAMETER: &str = "apikey=";
@@ -48,6 +50,12 @@ pub(crate) fn apply(
     key: &VerifiedKey,
     parts: &mut request::Parts,
 ) -> Result<(), Fault> {
+    match &key.binding {
+        Binding::Free => {}
+        // Also beside a user's token: the key's settings hold for whoever uses it.
+        Binding::Bound(bound) => drop(parts.extensions.insert(Arc::clone(bound))),
+        Binding::Malformed => return Err(malformed_settings()),
+    }
     if service == ServiceKind::Platform {
         if key.kind != KeyKind::Secret {
             return Err(secret_key_needed());
@@ -86,6 +94,12 @@ pub(crate) fn wrong_key() -> Fault {
         .with_hint("Double check your Supabase `anon` or `service_role` API key.")
 }
 
+fn malformed_settings() -> Fault {
+    let message = "The settings of this API key are malformed, so it opens nothing";
+    Fault::new(StatusCode::FORBIDDEN, "malformed_key_settings", message)
+        .with_hint("Make a new key with the wanted settings, and delete this one.")
+}
+
 fn secret_key_needed() -> Fault {
     Fault::new(StatusCode::FORBIDDEN, "secret_key_needed", "This path needs the service key of the project")
         .with_hint("Send a secret key (sb_secret_… or the service_role key) as `apikey`, from a server only.")
@@ -96,8 +110,7 @@ mod tests {
     use super::*;
     use crate::ApiKeys;
     use http::Request;
-    use model::Caller;
-    use std::sync::Arc;
+    use model::{Bound, Caller};
 
     const SECRET: &[u8] = b"super-secret-jwt-token-with-at-least-32-characters-long";
 
@@ -165,6 +178,32 @@ mod tests {
             told(ServiceKind::Platform, token::LOCAL_SECRET_KEY, Some("Bearer x")),
             (Some("service_role".to_owned()), false)
         );
+    }
+
+    #[test]
+    fn a_bound_key_binds_whoever_comes_with_it() {
+        let bound = Bound::new([("app.tenant_id".to_owned(), "7".to_owned())], Default::default()).unwrap();
+        let keys = |binding| {
+            ApiKeys::new("abcdefghijklmnopqrst".parse().unwrap()).with_bound(
+                KeyKind::Publishable,
+                token::hash_opaque(token::LOCAL_PUBLISHABLE_KEY),
+                binding,
+            )
+        };
+        let key = keys(bound.clone().into()).check(token::LOCAL_PUBLISHABLE_KEY, 0).unwrap();
+        for authorization in [None, Some("Bearer x.y.z"), Some("Bearer sb_secret_other")] {
+            let mut request = Request::builder();
+            if let Some(value) = authorization {
+                request = request.header("authorization", value);
+            }
+            let (mut parts, ()) = request.body(()).unwrap().into_parts();
+            apply(ServiceKind::Rest, token::LOCAL_PUBLISHABLE_KEY, &key, &mut parts).unwrap();
+            assert_eq!(parts.extensions.get::<Arc<Bound>>().map(|found| &**found), Some(&bound));
+        }
+        let key = keys(Binding::Malformed).check(token::LOCAL_PUBLISHABLE_KEY, 0).unwrap();
+        let (mut parts, ()) = Request::new(()).into_parts();
+        let refused = apply(ServiceKind::Rest, token::LOCAL_PUBLISHABLE_KEY, &key, &mut parts).unwrap_err();
+        assert_eq!((refused.status, &*refused.code), (StatusCode::FORBIDDEN, "malformed_key_settings"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! API keys of a project: which are valid, and whom each stands for.
 
 use lru::LruCache;
-use model::{Caller, ProjectRef, role};
+use model::{Bound, Caller, ProjectRef, role};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 use token::{KeySet, OpaqueKind};
@@ -19,6 +19,22 @@ pub enum KeyKind {
     Secret,
 }
 
+/// What requests with a key are bound to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Binding {
+    #[default]
+    Free,
+    Bound(Arc<Bound>),
+    /// What is stored makes no sense: no request may pass that believes itself bound.
+    Malformed,
+}
+
+impl From<Bound> for Binding {
+    fn from(bound: Bound) -> Self {
+        if bound.is_empty() { Binding::Free } else { Binding::Bound(Arc::new(bound)) }
+    }
+}
+
 /// A key that was found valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedKey {
@@ -27,6 +43,8 @@ pub struct VerifiedKey {
     pub opaque: bool,
     /// Whom a request with only this key comes from.
     pub caller: Caller,
+    /// Settings and claims of every request with this key.
+    pub binding: Binding,
     expires_at: Option<u64>,
 }
 
@@ -41,6 +59,8 @@ pub struct ApiKeys {
     reference: ProjectRef,
     opaque: Vec<([u8; 32], Arc<VerifiedKey>)>,
     legacy: Option<KeySet>,
+    /// What legacy keys are bound to.
+    legacy_binding: Binding,
     verified: Mutex<LruCache<[u8; 32], Arc<VerifiedKey>>>,
 }
 
@@ -51,18 +71,25 @@ impl ApiKeys {
             reference,
             opaque: Vec::new(),
             legacy: None,
+            legacy_binding: Binding::Free,
             verified: Mutex::new(LruCache::new(VERIFIED_MAX)),
         }
     }
 
     /// Accepts the opaque key with this SHA-256.
     #[must_use]
-    pub fn with_opaque(mut self, kind: KeyKind, hash: [u8; 32]) -> Self {
+    pub fn with_opaque(self, kind: KeyKind, hash: [u8; 32]) -> Self {
+        self.with_bound(kind, hash, Binding::Free)
+    }
+
+    /// The same; its requests are bound.
+    #[must_use]
+    pub fn with_bound(mut self, kind: KeyKind, hash: [u8; 32], binding: Binding) -> Self {
         let caller = Caller::of_role(match kind {
             KeyKind::Publishable => role::ANON,
             KeyKind::Secret => role::SERVICE,
         });
-        self.opaque.push((hash, Arc::new(VerifiedKey { kind, opaque: true, caller, expires_at: None })));
+        self.opaque.push((hash, Arc::new(VerifiedKey { kind, opaque: true, caller, binding, expires_at: None })));
         self
     }
 
@@ -70,6 +97,13 @@ impl ApiKeys {
     #[must_use]
     pub fn with_legacy(mut self, keys: KeySet) -> Self {
         self.legacy = Some(keys);
+        self
+    }
+
+    /// Binds requests with legacy keys.
+    #[must_use]
+    pub fn with_legacy_binding(mut self, binding: Binding) -> Self {
+        self.legacy_binding = binding;
         self
     }
 
@@ -111,7 +145,8 @@ impl ApiKeys {
         };
         let expires_at = verified.claims.get("exp").and_then(serde_json::Value::as_u64);
         let caller = Caller { role: role.into(), claims: verified.payload.into() };
-        Some(VerifiedKey { kind, opaque: false, caller, expires_at })
+        let binding = self.legacy_binding.clone();
+        Some(VerifiedKey { kind, opaque: false, caller, binding, expires_at })
     }
 }
 

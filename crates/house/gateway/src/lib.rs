@@ -19,7 +19,7 @@ mod stream;
 mod tenant;
 
 pub use front::{Gateway, Settings};
-pub use keys::{ApiKeys, KeyKind, VerifiedKey};
+pub use keys::{ApiKeys, Binding, KeyKind, VerifiedKey};
 pub use limits::{Limits, ProjectLimits, Slots};
 pub use request_id::RequestId;
 pub use route::ServiceKind;

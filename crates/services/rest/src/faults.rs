@@ -58,6 +58,20 @@ pub fn body_too_large() -> Fault {
     Fault::new(StatusCode::PAYLOAD_TOO_LARGE, "PGRST102", "The request body is too large")
 }
 
+/// A query in a body above the limit.
+pub fn query_too_large(bytes_max: usize) -> Fault {
+    let text = format!("The query in the request body is larger than {bytes_max} bytes");
+    Fault::new(StatusCode::PAYLOAD_TOO_LARGE, "PGRST102", text)
+        .with_hint("Send the ids in several requests, or to a function that takes them as one JSON argument.")
+}
+
+/// More values than a statement of PostgreSQL takes.
+pub fn too_many_values(values_max: usize) -> Fault {
+    let text = format!("The request has more than {values_max} values");
+    Fault::new(StatusCode::PAYLOAD_TOO_LARGE, "PGRST102", text)
+        .with_hint("A list of in.(…) counts as one value.")
+}
+
 fn range(details: impl Into<Value>) -> Fault {
     let status = StatusCode::RANGE_NOT_SATISFIABLE;
     Fault::new(status, "PGRST103", "Requested range not satisfiable").with_details(details)

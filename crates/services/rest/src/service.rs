@@ -1,5 +1,6 @@
 //! A request's way through the stages.
 
+use crate::bound;
 use crate::config::{OpenApiMode, Settings};
 use crate::cors;
 use crate::execute::{self, Context};
@@ -15,9 +16,9 @@ use axum::body::Body;
 use bytes::Bytes;
 use fault::Fault;
 use http::header::{AUTHORIZATION, RETRY_AFTER};
-use http::{HeaderName, HeaderValue, Response, request::Parts};
+use http::{HeaderName, HeaderValue, Method, Response, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use model::{Caller, Clock, SystemClock};
+use model::{Bound, Caller, Clock, SystemClock};
 use pg::Pool;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -71,6 +72,7 @@ impl Rest {
             Ok(response) => response,
             Err(mut fault) => {
                 log(&fault);
+                bound::explain(&mut fault, bound_of(&parts));
                 response::show_schemas(&mut fault, &self.settings);
                 response::fault_response(&fault, &self.settings)
             }
@@ -112,25 +114,25 @@ impl Rest {
             Some(caller) => caller.clone(),
             None => self.verifier.caller(parts.headers.get(AUTHORIZATION), self.clock.now())?,
         };
+        let bound = bound_of(parts);
+        let caller = bound::claimed(caller, bound);
         timing.note("jwt");
         let cache = self.schema.get().await.map_err(no_schema_cache)?;
-        let body = read_body(body, settings.body_bytes_max).await?;
+        let received = self.receive(parts, body).await?;
         timing.skip();
-        let incoming = Incoming {
-            method: &parts.method,
-            path: parts.uri.path(),
-            query: parts.uri.query().unwrap_or_default(),
-            headers: &parts.headers,
-        };
+        let (incoming, body) = (received.incoming(parts), received.body.clone());
         let request = request::parse(incoming, body, settings)?;
         timing.note("parse");
         let plan = Planner { cache: &cache, settings }.plan(&request)?;
         timing.note("plan");
         let context =
-            Context { settings, caller: &caller, incoming, schema: &request.schema, prefer: &request.prefer };
+            Context { settings, caller: &caller, incoming, schema: &request.schema, prefer: &request.prefer, bound };
         let mut response = match plan {
             Plan::Rows(plan) => {
                 let statement = statement::build(&plan, &request, settings);
+                if statement.main.params().len() > VALUES_MAX {
+                    return Err(faults::too_many_values(VALUES_MAX));
+                }
                 let outcome = execute::run(&self.pool, context, &request, &plan, statement).await?;
                 timing.note("transaction");
                 response::rows(outcome, &request, &plan, settings)?
@@ -145,11 +147,26 @@ impl Rest {
                 response::description(document, head, &request, settings)
             }
         };
+        if received.read.is_some() {
+            request::shorten_location(response.headers_mut());
+        }
         timing.note("response");
         if settings.server_timing_enabled {
             timing.show(response.headers_mut());
         }
         Ok(response)
+    }
+
+    /// Reads the body, which may hold the query of a read.
+    async fn receive(&self, parts: &Parts, body: Body) -> Result<Received, Fault> {
+        let bytes_max = self.settings.body_bytes_max;
+        let url = parts.uri.query().unwrap_or_default();
+        let Some(method) = request::stands_for(&parts.method, &parts.headers)? else {
+            return Ok(Received { body: read_body(body, bytes_max, faults::body_too_large).await?, read: None });
+        };
+        let bytes_max = bytes_max.min(request::QUERY_BYTES_MAX);
+        let text = read_body(body, bytes_max, || faults::query_too_large(bytes_max)).await?;
+        Ok(Received { body: Bytes::new(), read: Some((method, request::whole_query(url, &text)?)) })
     }
 
     async fn describe(
@@ -180,11 +197,35 @@ impl Rest {
 
 const SERVER: &str = concat!("rowhouse/", env!("CARGO_PKG_VERSION"));
 
-async fn read_body(body: Body, bytes_max: usize) -> Result<Bytes, Fault> {
+/// The most values that a statement of PostgreSQL takes.
+const VALUES_MAX: usize = 65_535;
+
+/// What an API key binds a request to.
+fn bound_of(parts: &Parts) -> Option<&Bound> {
+    parts.extensions.get::<Arc<Bound>>().map(|bound| &**bound)
+}
+
+/// A request's body; of one that stands for a read, that read.
+struct Received {
+    body: Bytes,
+    read: Option<(Method, String)>,
+}
+
+impl Received {
+    fn incoming<'a>(&'a self, parts: &'a Parts) -> Incoming<'a> {
+        let (method, query) = match &self.read {
+            Some((method, query)) => (method, query.as_str()),
+            None => (&parts.method, parts.uri.query().unwrap_or_default()),
+        };
+        Incoming { method, path: parts.uri.path(), query, headers: &parts.headers }
+    }
+}
+
+async fn read_body(body: Body, bytes_max: usize, too_large: impl Fn() -> Fault) -> Result<Bytes, Fault> {
     let limited = Limited::new(body, bytes_max);
     match tokio::time::timeout(BODY_TIMEOUT, limited.collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(faults::body_too_large()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(error)) => Err(faults::body("The request body could not be read").caused_by(error)),
         Err(_) => Err(faults::body("The request body did not arrive in time")),
     }

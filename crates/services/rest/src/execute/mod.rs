@@ -4,11 +4,13 @@
 //! may be kept (one object wanted, few rows wanted, PUT), the transaction is opened explicitly and ended after the
 //! look; where it is rolled back anyway, its end is the pipeline's last step.
 
+mod guard;
 mod outcome;
 mod settings;
 mod steps;
 mod verdict;
 
+pub use guard::NEVER_SET;
 pub use outcome::Outcome;
 
 use crate::config::{RoleSettings, Settings};
@@ -18,7 +20,7 @@ use crate::request::{Incoming, Preferences, Request, TransactionEnd};
 use crate::response::database_fault;
 use crate::statement::Statement;
 use fault::Fault;
-use model::Caller;
+use model::{Bound, Caller};
 use outcome::{lines, outcome, planned_rows, total};
 use pg::{Connection, Error, Param, Pipeline, Pool, Rows};
 use settings::transaction_settings;
@@ -35,6 +37,8 @@ pub struct Context<'a> {
     /// The physical schema.
     pub schema: &'a str,
     pub prefer: &'a Preferences,
+    /// What the request's API key binds it to.
+    pub bound: Option<&'a Bound>,
 }
 
 impl Context<'_> {
@@ -52,6 +56,15 @@ impl Context<'_> {
         match self.prefer.transaction {
             Some(end) => end == TransactionEnd::Rollback,
             None => self.settings.db_tx_end.rollback,
+        }
+    }
+
+    /// Adds a step of a fixed text, prepared like the others.
+    fn fixed_step(&self, pipeline: &mut Pipeline, text: &'static str, params: Vec<Param>) {
+        if self.settings.db_prepared_statements {
+            pipeline.step(text, params);
+        } else {
+            pipeline.step_uncached(text, params);
         }
     }
 
@@ -113,11 +126,7 @@ pub async fn run_read(
     if let Some(function) = &context.settings.db_pre_request {
         context.step(&mut pipeline, pre_request(function));
     }
-    if context.settings.db_prepared_statements {
-        pipeline.step(statement, params);
-    } else {
-        pipeline.step_uncached(statement, params);
-    }
+    context.fixed_step(&mut pipeline, statement, params);
     let fault = |error: Error| database_fault(&error, context.is_authenticated());
     let mut connection = pool.get().await.map_err(fault)?;
     let mut results = connection.run(&pipeline).await.map_err(fault)?;

@@ -36,10 +36,38 @@ pub(super) fn transaction_settings(
     for (name, value) in hoisted {
         dynamic(&mut f, name, value);
     }
-    for (name, value) in settings.app_settings.iter().chain(&settings.extra_settings) {
+    for (name, value) in &settings.app_settings {
+        dynamic(&mut f, name, value);
+    }
+    // Over all that is the project's own, under what keeps projects apart.
+    if let Some(bound) = context.bound {
+        for name in bound.missing() {
+            dynamic(&mut f, name, "");
+        }
+        for (name, value) in bound.settings() {
+            dynamic(&mut f, name, value);
+        }
+    }
+    for (name, value) in &settings.extra_settings {
         dynamic(&mut f, name, value);
     }
     f
+}
+
+/// The settings and claims of the request's API key once more: the pre-request function may have changed them.
+pub(super) fn bound_again(context: Context) -> Option<Fragment> {
+    let bound = context.bound.filter(|_| context.settings.db_pre_request.is_some())?;
+    let claims = (!bound.claims().is_empty()).then_some(("request.jwt.claims", &*context.caller.claims));
+    let settings = bound.settings().iter().map(|(name, value)| (&**name, &**value));
+    let mut pairs = claims.into_iter().chain(settings).peekable();
+    pairs.peek()?;
+    let mut f = Fragment::new();
+    f.push("select ");
+    let set = |f: &mut Fragment, (name, value): (&str, &str)| {
+        f.push("set_config(").bind(name.to_owned()).push(", ").bind(value.to_owned()).push(", true)");
+    };
+    f.join(", ", pairs, set);
+    Some(f)
 }
 
 fn search_path(context: Context) -> String {

@@ -1,7 +1,7 @@
 //! What is sent for a request: the steps of its pipeline.
 
-use super::Context;
-use super::settings::transaction_settings;
+use super::{Context, guard};
+use super::settings::{bound_again, transaction_settings};
 use super::verdict::checks_before_commit;
 use crate::plan::Rows as RowsPlan;
 use crate::request::Request;
@@ -39,6 +39,10 @@ impl Steps {
         if let Some(function) = &context.settings.db_pre_request {
             context.step(&mut pipeline, pre_request(function));
         }
+        if let Some(again) = bound_again(context) {
+            context.step(&mut pipeline, again);
+        }
+        guard::add(&mut pipeline, context, plan);
         let main = pipeline.len();
         context.step(&mut pipeline, statement.main);
         let estimate = statement.estimate.map(|estimate| {

@@ -1,9 +1,11 @@
 //! Requests, answered by a whole [`Rest`] over a real database.
 
+mod bound;
 mod callers;
 mod calls;
 mod injection;
 mod pooled;
+mod query_method;
 mod reads;
 mod transactions;
 mod writes;
@@ -127,6 +129,10 @@ impl Api {
         if let Some(role) = caller {
             request.extensions_mut().insert(Caller::of_role(role));
         }
+        self.answer(request).await
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Answer {
         let response = self.rest.handle(request).await;
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
