@@ -230,6 +230,9 @@ pub enum ProjectsCommand {
     },
     /// Show the keys of a project, or work on those that sign its tokens
     Keys(KeysArgs),
+    /// Keys whose requests run under fixed settings and claims
+    #[command(subcommand)]
+    ApiKeys(ApiKeyCommand),
     /// Print what a front end needs in its `.env` file
     Env {
         /// Its ref or slug
@@ -243,6 +246,46 @@ pub enum ProjectsCommand {
         #[command(flatten)]
         platform: PlatformArgs,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ApiKeyCommand {
+    /// Make a key
+    Create {
+        /// The project's ref or slug
+        project: String,
+        /// Its name
+        name: String,
+        /// A key for servers, with the role service_role [default: one for browsers, with the role anon]
+        #[arg(long)]
+        secret: bool,
+        /// A setting of every request with the key, such as app.tenant_id=acme; may be given several times
+        #[arg(long = "set", value_name = "NAME=VALUE", value_parser = pair)]
+        settings: Vec<(String, String)>,
+        /// A claim that wins over the token's; the value is JSON, or a text; may be given several times
+        #[arg(long = "claim", value_name = "NAME=VALUE", value_parser = pair)]
+        claims: Vec<(String, String)>,
+        #[arg(short, long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+        #[command(flatten)]
+        platform: PlatformArgs,
+    },
+    /// List all keys of a project, without the keys themselves
+    List(ProjectArgs),
+    /// Delete a key: requests with it are refused from now on
+    Delete {
+        /// The project's ref or slug
+        project: String,
+        /// The key's name or id
+        key: String,
+        #[command(flatten)]
+        platform: PlatformArgs,
+    },
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 #[derive(Debug, Args)]
@@ -369,6 +412,8 @@ mod tests {
             "start --output pretty",
             "serve --data d --api-port 1 --db-port 2 --db-port 3 --base-domain a.test,b.test",
             "projects create name --tenancy dedicated -o json --data d",
+            "projects api-keys create ref web --set app.tenant_id=a=b --claim plan=free --secret",
+            "projects api-keys delete ref web",
             "projects env ref --format vite --write .env",
             "projects keys ref -o json --data d",
             "projects keys list ref -o json --data d",

@@ -5,9 +5,11 @@ use crate::local::LocalProject;
 use crate::wire::{Addresses, Wire};
 use anyhow::{Context, bail};
 use gateway::BoxFuture;
-use platform::projects::{self, EnvFormat, NewProject};
+use model::Bound;
+use platform::projects::{self, EnvFormat, NewBoundKey, NewProject};
 use platform::{Platform, Project};
 use serde_json::{Map, Value, json};
+use token::OpaqueKind;
 
 /// How many projects a list shows at most.
 const LIST_MAX: usize = 100_000;
@@ -39,6 +41,21 @@ impl Perform for Desk {
                 Operation::DeleteProject { project } => self.delete(&project).await,
                 Operation::ProjectKeys { project } => self.keys(&project).await,
                 Operation::SigningKeys { project, action } => self.signing_keys(&project, action).await,
+                Operation::CreateKey { project, name, secret, settings, claims } => {
+                    let bound = Bound::new(settings, claims)?;
+                    let kind = if secret { OpaqueKind::Secret } else { OpaqueKind::Publishable };
+                    let actor = ACTOR.to_owned();
+                    self.create_key(&project, NewBoundKey { kind, name, bound, actor }).await
+                }
+                Operation::ListKeys { project } => {
+                    let found = self.find(&project).await?;
+                    Ok(serde_json::to_value(projects::key_list(&self.platform, &found.reference).await?)?)
+                }
+                Operation::DeleteKey { project, key } => {
+                    let found = self.find(&project).await?;
+                    let gone = projects::key_delete(&self.platform, &found.reference, &key, ACTOR).await?;
+                    Ok(serde_json::to_value(gone)?)
+                }
                 Operation::ProjectEnvironment { project, format } => {
                     self.environment(&project, &format).await
                 }
@@ -128,6 +145,11 @@ impl Desk {
             "jwt_secret": keys.jwt_secret,
             "database_password": keys.database_password,
         }))
+    }
+
+    async fn create_key(&self, project: &str, new: NewBoundKey) -> anyhow::Result<Value> {
+        let found = self.find(project).await?;
+        Ok(serde_json::to_value(projects::key_create(&self.platform, &found.reference, new).await?)?)
     }
 
     async fn environment(&self, project: &str, format: &str) -> anyhow::Result<Value> {

@@ -1,11 +1,13 @@
 //! Projects: created, found, shown, deleted; their keys and what a front-end needs of them.
 
+mod bound_keys;
 mod create;
 mod delete;
 mod environment;
 mod keys;
 pub mod signing_keys;
 
+pub use bound_keys::{KEYS_MAX, MadeKey, NewBoundKey, key_create, key_delete, key_list};
 pub use create::{KeyChoice, NewProject, create};
 pub use delete::delete;
 pub use environment::{EnvFormat, environment};

@@ -3,7 +3,7 @@
 use crate::keyring::KeyAction;
 use model::Tenancy;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// One operation with its arguments.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +32,22 @@ pub enum Operation {
     SigningKeys {
         project: String,
         action: KeyAction,
+    },
+    /// `secret`: for servers. `settings` and `claims` are what requests with the key are bound to.
+    CreateKey {
+        project: String,
+        name: String,
+        secret: bool,
+        settings: Vec<(String, String)>,
+        claims: Map<String, Value>,
+    },
+    ListKeys {
+        project: String,
+    },
+    /// `key` is a name or an id.
+    DeleteKey {
+        project: String,
+        key: String,
     },
     /// `format` is vite, next or plain.
     ProjectEnvironment {

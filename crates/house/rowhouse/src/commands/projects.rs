@@ -2,7 +2,7 @@
 
 use super::place::perform;
 use crate::admin::Operation;
-use crate::cli::{EnvFormat, Output, ProjectArgs, ProjectsCommand};
+use crate::cli::{ApiKeyCommand, EnvFormat, Output, ProjectArgs, ProjectsCommand};
 use crate::house::Surroundings;
 use crate::output::{print_list, print_values, write};
 use anyhow::{Context, bail};
@@ -27,6 +27,7 @@ pub async fn run(command: ProjectsCommand, surroundings: Surroundings) -> anyhow
             print(&perform(&platform, &surroundings, Operation::ShowProject { project }).await?, output)
         }
         ProjectsCommand::Keys(args) => super::keys::run(args, surroundings).await,
+        ProjectsCommand::ApiKeys(command) => api_key(command, surroundings).await,
         ProjectsCommand::Delete { project, yes, platform } => {
             if !yes {
                 confirm(&project)?;
@@ -50,6 +51,32 @@ pub async fn run(command: ProjectsCommand, surroundings: Surroundings) -> anyhow
             }
         }
     }
+}
+
+const KEY_COLUMNS: [&str; 6] = ["name", "type", "prefix", "settings", "enabled", "inserted_at"];
+
+async fn api_key(command: ApiKeyCommand, surroundings: Surroundings) -> anyhow::Result<()> {
+    match command {
+        ApiKeyCommand::Create { project, name, secret, settings, claims, output, platform } => {
+            let claims = claims.into_iter().map(|(name, value)| (name, json_or_text(value))).collect();
+            let operation = Operation::CreateKey { project, name, secret, settings, claims };
+            print(&perform(&platform, &surroundings, operation).await?, output)
+        }
+        ApiKeyCommand::List(ProjectArgs { project, output, platform }) => {
+            let all = perform(&platform, &surroundings, Operation::ListKeys { project }).await?;
+            Ok(print_list(all.as_array().map_or(&[], Vec::as_slice), &KEY_COLUMNS, output)?)
+        }
+        ApiKeyCommand::Delete { project, key, platform } => {
+            let gone = perform(&platform, &surroundings, Operation::DeleteKey { project, key }).await?;
+            let name = gone.get("name").and_then(Value::as_str).unwrap_or_default();
+            Ok(write(&format!("deleted {name}\n"))?)
+        }
+    }
+}
+
+/// A claim's value: JSON where it is written like it.
+fn json_or_text(text: String) -> Value {
+    serde_json::from_str(&text).unwrap_or(Value::String(text))
 }
 
 fn print(value: &Value, output: Output) -> anyhow::Result<()> {

@@ -8,6 +8,7 @@ mod databases;
 mod entities;
 mod home;
 mod in_database;
+mod keys;
 mod settings;
 
 pub use databases::PoolSizes;
@@ -15,7 +16,7 @@ pub use settings::ProjectSettings;
 
 use databases::Databases;
 use fault::Fault;
-use gateway::{ApiKeys, BoxFuture, KeyKind, Lookup, ProjectLimits, Projects, Slots, Tenant};
+use gateway::{BoxFuture, Lookup, ProjectLimits, Projects, Slots, Tenant};
 use home::Home;
 use lru::LruCache;
 use model::{Clock, ProjectRef};
@@ -177,7 +178,7 @@ impl Wire {
             .map_or_else(|| Slots::new(self.inner.settings.limits), |known| known.tenant.slots.clone());
         let tenant = Arc::new(Tenant {
             reference: reference.clone(),
-            keys: api_keys(&resolved),
+            keys: keys::api_keys(&resolved),
             slots,
             services: home::services(&home),
         });
@@ -226,27 +227,6 @@ fn is_same(a: &Arc<Resolved>, b: &Arc<Resolved>) -> bool {
             && a.project.created_at == b.project.created_at
             && a.signing_keys == b.signing_keys
             && keys(a) == keys(b))
-}
-
-fn api_keys(resolved: &Resolved) -> ApiKeys {
-    let mut keys = ApiKeys::new(resolved.project.reference.clone());
-    if resolved.keys.iter().any(|key| key.kind == catalog::KeyKind::Legacy) {
-        keys = keys.with_legacy(platform::projects::signing_keys::key_set(&resolved.signing_keys));
-    }
-    for key in &resolved.keys {
-        let kind = match key.kind {
-            catalog::KeyKind::Legacy => continue,
-            catalog::KeyKind::Publishable => KeyKind::Publishable,
-            catalog::KeyKind::Secret => KeyKind::Secret,
-        };
-        match key.hash() {
-            Ok(hash) => keys = keys.with_opaque(kind, hash),
-            Err(error) => {
-                tracing::error!(project = %resolved.project.reference, key = %key.id, %error, "a stored key")
-            }
-        }
-    }
-    keys
 }
 
 /// The platform's own troubles are not the client's fault, and may pass.

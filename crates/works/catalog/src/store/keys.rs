@@ -102,6 +102,46 @@ pub async fn key_ensure(
     }
 }
 
+/// Stores a new key whose requests run under settings.
+///
+/// # Errors
+/// [`Error::Taken`] when the project has a key of that kind and name.
+pub async fn key_insert(
+    c: &mut Connection,
+    master: &MasterKey,
+    project: &ProjectRef,
+    new: &NewKey,
+    settings: &Map<String, Value>,
+) -> Result<StoredKey, Error> {
+    let sealed = master.seal(new.key.as_bytes(), place(&row_name(project, new.kind, &new.name)))?;
+    let sql = "insert into catalog.api_keys as k (project_ref, kind, name, role, hash, sealed, prefix, settings)
+        values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (project_ref, kind, name) do nothing returning to_jsonb(k)";
+    let params = [
+        text(project.as_str()),
+        text(new.kind.as_str()),
+        text(&new.name),
+        text(&new.role),
+        bytea(&token::hash_opaque(&new.key)),
+        bytea(&sealed),
+        text(prefix(&new.key)),
+        text(Value::Object(settings.clone()).to_string()),
+    ];
+    match c.query(sql, &params).await?.first() {
+        Some(row) => Ok(row.json(0)?),
+        None => Err(Error::Taken { what: "the API key", value: new.name.clone() }),
+    }
+}
+
+/// How many keys a project has.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn key_count(c: &mut Connection, project: &ProjectRef) -> Result<u64, Error> {
+    let sql = "select count(*) from catalog.api_keys where project_ref = $1";
+    let rows = c.query(sql, &[text(project.as_str())]).await?;
+    Ok(rows.first().map_or(Ok(0), |row| row.get(0))?)
+}
+
 /// A project's keys: legacy ones first, then by age.
 ///
 /// # Errors
