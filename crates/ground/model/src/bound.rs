@@ -9,13 +9,41 @@ use serde_json::{Map, Value};
 const CLAIMS: &str = "claims";
 /// Parts of the form `first.second`; the first ones here are not the owner's to set.
 const RESERVED_PREFIXES: [&str; 17] = [
-    "request", "response", "rowhouse", "pgrst", "supabase", "plpgsql", "plpython", "plperl", "plperlu", "pltcl",
-    "pltclu", "plv8", "plan_filter", "auto_explain", "pg_stat_statements", "pgaudit", "supautils",
+    "request",
+    "response",
+    "rowhouse",
+    "pgrst",
+    "supabase",
+    "plpgsql",
+    "plpython",
+    "plperl",
+    "plperlu",
+    "pltcl",
+    "pltclu",
+    "plv8",
+    "plan_filter",
+    "auto_explain",
+    "pg_stat_statements",
+    "pgaudit",
+    "supautils",
 ];
 /// Claims that say who the user is and how long the token is good for. They are the token's alone.
 const RESERVED_CLAIMS: [&str; 15] = [
-    "role", "sub", "iss", "aud", "exp", "nbf", "iat", "jti", "ref", "session_id", "aal", "amr", "is_anonymous",
-    "email", "phone",
+    "role",
+    "sub",
+    "iss",
+    "aud",
+    "exp",
+    "nbf",
+    "iat",
+    "jti",
+    "ref",
+    "session_id",
+    "aal",
+    "amr",
+    "is_anonymous",
+    "email",
+    "phone",
 ];
 
 /// The most settings of a key.
@@ -196,14 +224,36 @@ mod tests {
         for name in ["app.current_app_id", "app.tenant_id", "app.settings.plan", "Shop.x", "_a._b2"] {
             assert!(with(name, "v").is_ok(), "{name}");
         }
-        for name in ["role", "search_path", "statement_timeout", "session_authorization", "", ".", "a.", ".a", "a..b",
-            "a.b c", "a.b'", "1a.b", "a.1b", "a-b.c", "ä.b", "a.b;", &format!("a.{}", "b".repeat(62))]
-        {
+        for name in [
+            "role",
+            "search_path",
+            "statement_timeout",
+            "session_authorization",
+            "",
+            ".",
+            "a.",
+            ".a",
+            "a..b",
+            "a.b c",
+            "a.b'",
+            "1a.b",
+            "a.1b",
+            "a-b.c",
+            "ä.b",
+            "a.b;",
+            &format!("a.{}", "b".repeat(62)),
+        ] {
             assert!(matches!(with(name, "v"), Err(InvalidBound::Name(_))), "{name}");
         }
-        for name in ["request.jwt.claims", "REQUEST.method", "rowhouse.app_id", "Rowhouse.App_Id", "response.status",
-            "pgrst.db_schemas", "plpgsql.variable_conflict"]
-        {
+        for name in [
+            "request.jwt.claims",
+            "REQUEST.method",
+            "rowhouse.app_id",
+            "Rowhouse.App_Id",
+            "response.status",
+            "pgrst.db_schemas",
+            "plpgsql.variable_conflict",
+        ] {
             assert!(matches!(with(name, "v"), Err(InvalidBound::Reserved(_))), "{name}");
         }
     }
@@ -233,11 +283,17 @@ mod tests {
 
     #[test]
     fn what_is_stored_comes_back_and_damage_does_not_pass() {
-        let bound = Bound::new([("app.x".to_owned(), "1".to_owned())], claims(json!({ "plan": "free" }))).unwrap();
+        let bound =
+            Bound::new([("app.x".to_owned(), "1".to_owned())], claims(json!({ "plan": "free" }))).unwrap();
         assert_eq!(Bound::from_stored(&bound.to_stored()), Ok(bound));
-        for damaged in [json!({ "app.x": 1 }), json!({ "app.x": null }), json!({ "role": "postgres" }),
-            json!({ "claims": "x" }), json!({ "claims": { "role": "x" } }), json!({ "app.x": "" })]
-        {
+        for damaged in [
+            json!({ "app.x": 1 }),
+            json!({ "app.x": null }),
+            json!({ "role": "postgres" }),
+            json!({ "claims": "x" }),
+            json!({ "claims": { "role": "x" } }),
+            json!({ "app.x": "" }),
+        ] {
             assert!(Bound::from_stored(&claims(damaged.clone())).is_err(), "{damaged}");
         }
     }

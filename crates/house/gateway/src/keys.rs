@@ -91,7 +91,8 @@ impl ApiKeys {
             KeyKind::Publishable => role::ANON,
             KeyKind::Secret => role::SERVICE,
         });
-        self.opaque.insert(hash, Arc::new(VerifiedKey { kind, opaque: true, caller, binding, expires_at: None }));
+        self.opaque
+            .insert(hash, Arc::new(VerifiedKey { kind, opaque: true, caller, binding, expires_at: None }));
         self
     }
 

@@ -36,7 +36,9 @@ fn hint(code: &str, message: &str, bound: &Bound) -> Option<String> {
             "" => all_missing(bound),
             text => {
                 let (name, _) = bound.settings().iter().find(|(_, value)| &**value == text)?;
-                Some(format!("This is the value of the setting '{name}' of the API key: it is malformed. Make a new key with a value that the database can read."))
+                Some(format!(
+                    "This is the value of the setting '{name}' of the API key: it is malformed. Make a new key with a value that the database can read."
+                ))
             }
         },
         _ => None,
@@ -50,7 +52,9 @@ fn all_missing(bound: &Bound) -> Option<String> {
 
 fn missing(names: &[&str]) -> String {
     let (word, list) = (if names.len() == 1 { "setting" } else { "settings" }, names.join("', '"));
-    format!("The API key of this request does not carry the {word} '{list}', which other keys of the project do. Use a key that carries it.")
+    format!(
+        "The API key of this request does not carry the {word} '{list}', which other keys of the project do. Use a key that carries it."
+    )
 }
 
 #[cfg(test)]
@@ -78,7 +82,9 @@ mod tests {
     fn faults_that_a_setting_explains_say_so() {
         let bound = bound();
         let hint = |code, message| hint(code, message, &bound);
-        let missing = |text: Option<String>| text.is_some_and(|text| text.contains("does not carry the setting 'app.tenant_id'"));
+        let missing = |text: Option<String>| {
+            text.is_some_and(|text| text.contains("does not carry the setting 'app.tenant_id'"))
+        };
         assert!(missing(hint("42704", "unrecognized configuration parameter \"app.tenant_id\"")));
         assert!(missing(hint("22P02", "invalid input syntax for type uuid: \"\"")));
         assert!(missing(hint("42501", "new row violates row-level security policy for table \"t\"")));

@@ -125,8 +125,14 @@ impl Rest {
         timing.note("parse");
         let plan = Planner { cache: &cache, settings }.plan(&request)?;
         timing.note("plan");
-        let context =
-            Context { settings, caller: &caller, incoming, schema: &request.schema, prefer: &request.prefer, bound };
+        let context = Context {
+            settings,
+            caller: &caller,
+            incoming,
+            schema: &request.schema,
+            prefer: &request.prefer,
+            bound,
+        };
         let mut response = match plan {
             Plan::Rows(plan) => {
                 let statement = statement::build(&plan, &request, settings);
@@ -162,7 +168,10 @@ impl Rest {
         let bytes_max = self.settings.body_bytes_max;
         let url = parts.uri.query().unwrap_or_default();
         let Some(method) = request::stands_for(&parts.method, &parts.headers)? else {
-            return Ok(Received { body: read_body(body, bytes_max, faults::body_too_large).await?, read: None });
+            return Ok(Received {
+                body: read_body(body, bytes_max, faults::body_too_large).await?,
+                read: None,
+            });
         };
         let bytes_max = bytes_max.min(request::QUERY_BYTES_MAX);
         let text = read_body(body, bytes_max, || faults::query_too_large(bytes_max)).await?;

@@ -65,8 +65,7 @@ pub async fn key_create(
         let reason = format!("a project has at most {KEYS_MAX}");
         return Err(Error::Invalid { field: "keys", reason });
     }
-    let stored =
-        catalog::keys::key_insert(c, catalog.key(), reference, &key, &new.bound.to_stored()).await?;
+    let stored = catalog::keys::key_insert(c, catalog.key(), reference, &key, &new.bound.to_stored()).await?;
     audit(c, &new.actor, "key.create", reference, &stored).await?;
     tx.commit().await?;
     catalog.forget(reference);

@@ -27,9 +27,8 @@ pub async fn keys(platform: &Platform, reference: &ProjectRef) -> Result<Project
     let mut c = catalog.connection().await?;
     let stored = catalog::keys::key_list(&mut c, reference).await?;
     let reveal = |kind: KeyKind, role: &str| -> Result<String, Error> {
-        let of_kind = |key: &&StoredKey| {
-            key.kind == kind && key.role == role && key.enabled && key.settings.is_empty()
-        };
+        let of_kind =
+            |key: &&StoredKey| key.kind == kind && key.role == role && key.enabled && key.settings.is_empty();
         match stored.iter().find(of_kind) {
             Some(key) => Ok(catalog::keys::key_reveal(catalog.key(), reference, key)?),
             None => Ok(String::new()),

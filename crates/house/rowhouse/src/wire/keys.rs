@@ -14,8 +14,9 @@ pub(super) fn api_keys(resolved: &Resolved) -> ApiKeys {
     let unbound = || Binding::from(Bound::default().knowing(declared.iter().copied()));
     let mut keys = ApiKeys::new(reference.clone());
     if resolved.keys.iter().any(|key| key.kind == catalog::KeyKind::Legacy) {
-        keys =
-            keys.with_legacy(platform::projects::signing_keys::key_set(&resolved.signing_keys)).with_legacy_binding(unbound());
+        keys = keys
+            .with_legacy(platform::projects::signing_keys::key_set(&resolved.signing_keys))
+            .with_legacy_binding(unbound());
     }
     for (key, bound) in resolved.keys.iter().zip(&bounds) {
         let kind = match key.kind {

@@ -42,7 +42,11 @@ pub(super) fn add(pipeline: &mut Pipeline, context: Context<'_>, plan: &Rows) {
     let mut relations = Vec::new();
     add_relations(&plan.root, &mut relations);
     let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
-    context.fixed_step(pipeline, SQL, [&relations, &missing].map(|list| pg::text(array_literal(list))).to_vec());
+    context.fixed_step(
+        pipeline,
+        SQL,
+        [&relations, &missing].map(|list| pg::text(array_literal(list))).to_vec(),
+    );
 }
 
 fn add_relations(level: &Level, relations: &mut Vec<String>) {

@@ -1,8 +1,8 @@
 //! What is sent for a request: the steps of its pipeline.
 
-use super::{Context, guard};
 use super::settings::{bound_again, transaction_settings};
 use super::verdict::checks_before_commit;
+use super::{Context, guard};
 use crate::plan::Rows as RowsPlan;
 use crate::request::Request;
 use crate::schema::Isolation;

@@ -42,7 +42,14 @@ fn app(id: &str) -> Bound {
 }
 
 impl Api {
-    async fn with_key(&self, key: &Bound, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    async fn with_key(
+        &self,
+        key: &Bound,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
         let mut request = Request::builder().method(method).uri(target).extension(Arc::new(key.clone()));
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -68,7 +75,10 @@ async fn each_key_has_its_own_rows() {
     for (id, word) in [(A, "of a"), (B, "of b")] {
         let answer = api.with_key(&app(id), "GET", "/app_data?select=word", &[], "").await;
         assert_eq!(answer.body, json!([{ "word": word }]).to_string());
-        assert_eq!(api.with_key(&app(id), "DELETE", &format!("/app_data?app_id=neq.{id}"), &[], "").await.status, 204);
+        assert_eq!(
+            api.with_key(&app(id), "DELETE", &format!("/app_data?app_id=neq.{id}"), &[], "").await.status,
+            204
+        );
     }
     assert_eq!(api.value("select count(*) from api.app_data").await, "2", "neither reached the other's");
     let stolen = json!({ "word": "x", "app_id": B }).to_string();
@@ -78,7 +88,9 @@ async fn each_key_has_its_own_rows() {
 
 #[tokio::test]
 async fn nothing_that_a_client_sends_changes_a_setting() {
-    let api = api(Settings { app_settings: vec![("app.plan".to_owned(), "project".to_owned())], ..settings() }).await;
+    let api =
+        api(Settings { app_settings: vec![("app.plan".to_owned(), "project".to_owned())], ..settings() })
+            .await;
     let bound = key(&[("app.current_app_id", A), ("app.plan", "key")], json!({ "tenant": 7 }));
     // {"role":"authenticated","tenant":8,"sub":"u","app.current_app_id":"x"}
     let token = token::KeySet::from_secret(b"reallyreallyreallyreallyverysafe")
@@ -92,7 +104,9 @@ async fn nothing_that_a_client_sends_changes_a_setting() {
         ("prefer", "app.current_app_id=x, timezone=UTC"),
         ("cookie", "app.current_app_id=x"),
     ];
-    for (method, target) in [("GET", "/rpc/seen?app.current_app_id=eq.x"), ("GET", "/rpc/seen"), ("POST", "/rpc/seen")] {
+    for (method, target) in
+        [("GET", "/rpc/seen?app.current_app_id=eq.x"), ("GET", "/rpc/seen"), ("POST", "/rpc/seen")]
+    {
         let answer = api.with_key(&bound, method, target, &headers, "").await;
         let seen: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
         if target.contains('?') {
@@ -140,11 +154,17 @@ async fn unset_and_malformed_settings_deny_in_words() {
             ("DELETE", "/user_data", ""),
         ] {
             let answer = api.with_key(&none, method, target, &[], body).await;
-            assert_eq!((answer.status, answer.code().as_str()), (StatusCode::BAD_REQUEST, "42704"), "{target}");
+            assert_eq!(
+                (answer.status, answer.code().as_str()),
+                (StatusCode::BAD_REQUEST, "42704"),
+                "{target}"
+            );
             let name = if target == "/app_data" { "app.current_app_id" } else { "app.tenant_id" };
             let fault: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
             assert_eq!(fault["message"], format!("unrecognized configuration parameter \"{name}\""));
-            assert!(fault["hint"].as_str().unwrap().contains(&format!("does not carry the setting '{name}'")));
+            assert!(
+                fault["hint"].as_str().unwrap().contains(&format!("does not carry the setting '{name}'"))
+            );
         }
         // Other tables are open to the key, and no policy concerns the owner.
         assert_eq!(api.with_key(&none, "GET", "/people", &[], "").await.status, StatusCode::OK);
@@ -153,5 +173,8 @@ async fn unset_and_malformed_settings_deny_in_words() {
         assert!(answer.body.contains("setting 'app.current_app_id' of the API key"), "{}", answer.body);
     }
     let acme = key(&[("app.tenant_id", "acme")], json!({}));
-    assert_eq!(api.with_key(&acme, "GET", "/user_data?select=word", &[], "").await.body, r#"[{"word":"secret"}]"#);
+    assert_eq!(
+        api.with_key(&acme, "GET", "/user_data?select=word", &[], "").await.body,
+        r#"[{"word":"secret"}]"#
+    );
 }

@@ -50,7 +50,10 @@ async fn the_transaction_sees_a_read() {
     }
     let headers = [FORM, ("x-http-method-override", "HEAD"), ("prefer", "count=exact")];
     let head = api.send("POST", "/todos", &headers, "owner=eq.1").await;
-    assert_eq!((head.status, head.body.as_str(), head.header("content-range")), (StatusCode::OK, "", "0-1/2"));
+    assert_eq!(
+        (head.status, head.body.as_str(), head.header("content-range")),
+        (StatusCode::OK, "", "0-1/2")
+    );
 }
 
 #[tokio::test]
@@ -59,8 +62,13 @@ async fn ten_thousand_ids_are_one_filter() {
     api.value("insert into api.todos (title) select 't' || i from generate_series(1, 12000) as i").await;
     let ids: Vec<String> = (1..=10_000).map(|id| id.to_string()).collect();
     let body = format!("id=in.({})", ids.join(","));
-    let answer = api.send("QUERY", "/todos?select=id&limit=2&order=id.desc", &[FORM, ("prefer", "count=exact")], &body).await;
-    assert_eq!((answer.status, answer.body.as_str()), (StatusCode::PARTIAL_CONTENT, "[{\"id\":10000}, \n {\"id\":9999}]"));
+    let answer = api
+        .send("QUERY", "/todos?select=id&limit=2&order=id.desc", &[FORM, ("prefer", "count=exact")], &body)
+        .await;
+    assert_eq!(
+        (answer.status, answer.body.as_str()),
+        (StatusCode::PARTIAL_CONTENT, "[{\"id\":10000}, \n {\"id\":9999}]")
+    );
     assert_eq!(answer.header("content-range"), "0-1/10000");
     assert!(!answer.headers.contains_key("content-location"), "it would be longer than headers may be");
 }
@@ -68,7 +76,8 @@ async fn ten_thousand_ids_are_one_filter() {
 #[tokio::test]
 async fn the_url_and_the_body_are_one_query() {
     let api = Api::new().await;
-    let answer = api.send("QUERY", "/todos?select=title&owner=eq.1", &[FORM], "select=id&title=eq.read").await;
+    let answer =
+        api.send("QUERY", "/todos?select=title&owner=eq.1", &[FORM], "select=id&title=eq.read").await;
     assert_eq!(answer.body, r#"[{"title":"read"}]"#, "the first select counts, every filter does");
     assert_eq!(answer.header("content-location"), "/todos?owner=eq.1&select=title,id&title=eq.read");
 }
@@ -88,5 +97,8 @@ async fn what_is_no_query_is_refused() {
     let json = [("content-type", "application/json"), ("x-http-method-override", "GET")];
     assert_eq!(api.send("POST", "/todos", &json, r#"{"title":"new"}"#).await.status, StatusCode::CREATED);
     assert_eq!(api.send("POST", "/todos", &[FORM], "title=form").await.status, StatusCode::CREATED);
-    assert_eq!(api.get("/todos?select=title&id=gt.3").await.body, "[{\"title\":\"new\"}, \n {\"title\":\"form\"}]");
+    assert_eq!(
+        api.get("/todos?select=title&id=gt.3").await.body,
+        "[{\"title\":\"new\"}, \n {\"title\":\"form\"}]"
+    );
 }
