@@ -20,6 +20,10 @@ const KNOWN = [
   [/^list, (per_)?page x$/, /^body.msg$/, "the words of Go's number parser"],
   [/^audit/, /ip_address$/, 'the reference writes no address without a proxy in front'],
   [/^register with /, /^body.msg$/, 'the reference repeats the status in the message', ({ ours, reference }) => reference === `400: ${ours}`],
+  [/^GET .admin.* a session that is no UUID$/, /./, 'who is no admin is told so first, as for every other token'],
+  [/^verify$/, /^headers.sb-auth/, 'a new session is named in the headers here too'],
+  [/^verify$/, /^body.user.factors/, 'the reference still shows the factor that this request took away'],
+  [/^get after soft deletion$/, /identity_data$/, 'an empty object instead of no field', ({ ours }) => JSON.stringify(ours) === '{}'],
   [/^(token|refresh by)/, /^headers.cache-control$/, 'RFC 6749 §5.1 asks for no-store', ({ ours }) => ours === 'no-store'],
 ]
 

@@ -72,7 +72,9 @@ export function essence(answer, side) {
     if (value !== null) headers[name] = name.endsWith('-prefix') ? `<${value.length} characters>` : plain(value, side)
   }
   if (headers['content-type']) headers['content-type'] = headers['content-type'].split(';')[0]
-  return { status: answer.status, headers, body: generic(answer.body, side, '') }
+  // A list of factors alone has no name that says so.
+  const key = Array.isArray(answer.body) && answer.body[0]?.factor_type ? 'factors' : ''
+  return { status: answer.status, headers, body: generic(answer.body, side, key) }
 }
 
 const UUID = /\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b/gi
@@ -120,6 +122,7 @@ function generic(value, side, key) {
   }
   if (typeof value === 'number') return value > 1_000_000_000 ? '<epoch>' : value
   if (typeof value !== 'string') return value
+  if (key === 'refresh_token' && value.length > 0) return '<random>'
   if (RANDOM_KEYS.has(key) && value.length > 0 && !/^\d{3}$/.test(value) && !/^[a-z_]+$/.test(value)) {
     return key === 'action_link' ? `<${new URL(value).searchParams.get('type')} link to ${new URL(value).pathname.split('/').pop()}>` : '<random>'
   }

@@ -74,10 +74,15 @@ impl Call {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
-    /// The body as JSON.
+    /// The body as a JSON object.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Outcome<T> {
-        serde_json::from_slice(&self.body)
-            .map_err(|e| refuse(400, "bad_json", format!("Could not parse request body as JSON: {e}")))
+        let bad =
+            |why: String| refuse(400, "bad_json", format!("Could not parse request body as JSON: {why}"));
+        // serde would take an array for the fields in their order.
+        if self.body.trim_ascii_start().starts_with(b"[") {
+            return Err(bad("expected an object, found an array".to_owned()));
+        }
+        serde_json::from_slice(&self.body).map_err(|e| bad(e.to_string()))
     }
 
     pub(crate) fn user_agent(&self) -> &str {

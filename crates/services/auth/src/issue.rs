@@ -163,7 +163,9 @@ impl Grant {
 
     /// Tells the client that the password, though right, is weak by now.
     pub(crate) fn warn(mut self, weakness: Option<Weakness>) -> Grant {
-        self.weak_password = weakness.map(|w| json!({ "message": w.message, "reasons": w.reasons }));
+        // Nothing to warn of is `null`: an answer that had no password to look at leaves the field out.
+        let found = weakness.map(|w| json!({ "message": w.message, "reasons": w.reasons }));
+        self.weak_password = Some(found.unwrap_or(Value::Null));
         self
     }
 
@@ -188,7 +190,8 @@ impl Grant {
         response
     }
 
-    fn with_headers(&self, mut response: Response<Body>) -> Response<Body> {
+    /// Names user, session and token in the headers of an answer.
+    pub(crate) fn with_headers(&self, mut response: Response<Body>) -> Response<Body> {
         reply::set(&mut response, "sb-auth-user-id", &self.user.id.to_string());
         reply::set(&mut response, "sb-auth-session-id", &self.session.to_string());
         let prefix = self.refresh_token.get(..5).unwrap_or_default();

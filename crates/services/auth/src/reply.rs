@@ -66,11 +66,13 @@ pub(crate) fn refusal(refusal: &Refusal, request: &HeaderMap) -> Response<Body> 
         Shape::Database => fault::auth_body(fault, true, request_id),
     };
     let mut response = with_body(fault.status, body);
+    // Clients of OAuth look into the body.
     let code = match refusal.shape {
-        Shape::Coded | Shape::OAuth => fault.code.as_ref(),
-        Shape::Database => "unexpected_failure",
+        Shape::Coded => Some(fault.code.as_ref()),
+        Shape::Database => Some("unexpected_failure"),
+        Shape::OAuth => None,
     };
-    if let Ok(code) = HeaderValue::from_str(code) {
+    if let Some(code) = code.and_then(|code| HeaderValue::from_str(code).ok()) {
         response.headers_mut().insert(ERROR_CODE, code);
     }
     if dated {

@@ -29,9 +29,7 @@ impl ChallengeFields {
             (true, true) => return Ok(None),
             (false, false) => {}
             _ => {
-                return Err(invalid(
-                    "PKCE flow requires code_challenge_method and code_challenge to be non-empty",
-                ));
+                return Err(invalid("PKCE flow requires code_challenge_method and code_challenge"));
             }
         }
         let method = match method.to_ascii_lowercase().as_str() {

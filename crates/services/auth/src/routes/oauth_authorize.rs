@@ -134,6 +134,12 @@ fn challenge(call: &Call) -> Outcome<Challenge> {
         code_challenge: given("code_challenge"),
         code_challenge_method: given("code_challenge_method"),
     };
-    let missing = || invalid("PKCE flow requires both code_challenge and code_challenge_method");
-    fields.read()?.ok_or_else(missing)
+    if call.query("code_challenge").is_empty() || call.query("code_challenge_method").is_empty() {
+        return Err(invalid("PKCE flow requires both code_challenge and code_challenge_method"));
+    }
+    let method = call.query("code_challenge_method").to_ascii_lowercase();
+    if !matches!(method.as_str(), "s256" | "plain") {
+        return Err(invalid("code_challenge_method must be 'S256' or 'plain'"));
+    }
+    fields.read()?.ok_or_else(|| invalid("PKCE flow requires both code_challenge and code_challenge_method"))
 }

@@ -35,7 +35,7 @@ async fn enter(auth: &Auth, call: &Call) -> Outcome<Signed> {
 }
 
 /// The pending request of the path, locked.
-async fn lock(auth: &Auth, call: &Call, user: Uuid) -> Outcome<(Unit, Authorization)> {
+async fn lock(auth: &Auth, call: &Call, user: Uuid, over: &'static str) -> Outcome<(Unit, Authorization)> {
     let id = call.path.split('/').nth(3).unwrap_or_default();
     let steps = vec![oauth_authorizations::lock(id, user)];
     let (unit, results) = auth.db.begin(steps).await.map_err(database(FAILED))?;
@@ -54,7 +54,7 @@ async fn lock(auth: &Auth, call: &Call, user: Uuid) -> Outcome<(Unit, Authorizat
     let theirs = found.user_id.is_none_or(|asked| asked == user) && found.client.is_some();
     if !theirs || found.status != "pending" {
         unit.rollback().await.map_err(database(FAILED))?;
-        return Err(if theirs { invalid("authorization request cannot be processed") } else { not_found() });
+        return Err(if theirs { invalid(over) } else { not_found() });
     }
     Ok((unit, found))
 }
@@ -73,7 +73,7 @@ fn granted(authorization: &Authorization, code: &str) -> String {
 pub(super) async fn get(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
     let signed = enter(auth, call).await?;
     let user = &signed.user;
-    let (unit, found) = lock(auth, call, user.id).await?;
+    let (unit, found) = lock(auth, call, user.id, "authorization request cannot be processed").await?;
     let is_new = found.user_id.is_none();
     let mut steps = Vec::new();
     if is_new {
@@ -111,7 +111,7 @@ pub(super) async fn answer(auth: &Auth, call: &Call) -> Outcome<Response<Body>> 
         _ => return Err(invalid("action must be 'approve' or 'deny'")),
     };
     let user = signed.user.id;
-    let (unit, found) = lock(auth, call, user).await?;
+    let (unit, found) = lock(auth, call, user, "authorization request is no longer pending").await?;
     if found.user_id.is_none() {
         unit.rollback().await.map_err(database(FAILED))?;
         return Err(not_found());

@@ -236,7 +236,10 @@ fn write(auth: &Auth, call: &Call, rows: &Rows, next: Option<&str>) -> Vec<Step>
 
 /// Names user and session in the headers of a refusal, as the answer to a success does.
 fn with_ids(mut refusal: Refusal, user: Uuid, session: Uuid) -> Refusal {
-    for (name, id) in [("sb-auth-user-id", user), ("sb-auth-session-id", session)] {
+    // Of somebody banned the session is not looked at.
+    let session = Some(session).filter(|_| refusal.fault.code != "user_banned");
+    for (name, id) in [("sb-auth-user-id", Some(user)), ("sb-auth-session-id", session)] {
+        let Some(id) = id else { continue };
         if let Ok(value) = http::HeaderValue::from_str(&id.to_string()) {
             refusal.fault.headers.push((http::HeaderName::from_static(name), value));
         }

@@ -81,7 +81,8 @@ fn check(auth: &Auth, params: &Params, signed: &Signed) -> Outcome<Change> {
         "" => None,
         text => Some(address::phone(text)?).filter(|phone| phone != user.phone()),
     };
-    if phone.is_some() && !matches!(params.channel.as_deref().unwrap_or_default(), "" | "sms") {
+    let texts = params.phone.as_deref().is_some_and(|text| !text.is_empty());
+    if texts && !matches!(params.channel.as_deref().unwrap_or_default(), "" | "sms") {
         return Err(invalid(super::otp::INVALID_CHANNEL));
     }
     if let Some(secret) = &params.password {

@@ -116,15 +116,18 @@ pub(super) async fn get(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
     let target = message::redirect_target(auth, call);
     let pkce = token.starts_with(PKCE_PREFIX);
     let method = if pkce { Some(flow_method(kind)?) } else { None };
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SEE_OTHER;
     let location = match verify(auth, call, kind, &Proof::Hash(token.to_owned()), method).await {
-        Ok(Verified::Session(grant)) => signed_in(&target, kind, &grant),
+        Ok(Verified::Session(grant)) => {
+            response = grant.with_headers(response);
+            signed_in(&target, kind, &grant)
+        }
         Ok(Verified::Code(code)) => redirect::with_query(&target, &[("code", &code)]),
         Ok(Verified::Half) => half_done(&target, pkce),
         Err(refusal) if refusal.shape == Shape::Coded => refused(&target, &refusal, pkce),
         Err(refusal) => return Err(refusal),
     };
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::SEE_OTHER;
     reply::set(&mut response, "location", &location);
     Ok(response)
 }

@@ -246,8 +246,14 @@ pub(crate) struct Factor {
     pub(crate) factor_type: String,
     #[serde(skip_serializing)]
     pub(crate) secret: Option<String>,
+    /// Shown as an empty text when there is none.
+    #[serde(serialize_with = "text_or_empty")]
     pub(crate) phone: Option<String>,
     pub(crate) last_challenged_at: Option<Moment>,
+}
+
+fn text_or_empty<S: serde::Serializer>(text: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text.as_deref().unwrap_or_default())
 }
 
 impl Factor {
