@@ -18,6 +18,7 @@ const KNOWN = [
   [/^create with a hash that is none$/, /./, 'a mistake of the caller: 400 with its reason, not 500'],
   [/^create with a hash$/, /^body.user_metadata$/, 'an empty object, as for all other users'],
   [/^list, (per_)?page x$/, /^body.msg$/, "the words of Go's number parser"],
+  [/^audit$/, /^headers/, 'links of every kind that an admin makes are in the log, not only those of two'],
   [/^audit/, /ip_address$/, 'the reference writes no address without a proxy in front'],
   [/^register with /, /^body.msg$/, 'the reference repeats the status in the message', ({ ours, reference }) => reference === `400: ${ours}`],
   [/^GET .admin.* a session that is no UUID$/, /./, 'who is no admin is told so first, as for every other token'],

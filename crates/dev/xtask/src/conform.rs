@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::args::Args;
 use crate::clients;
+use crate::compare_auth;
 use crate::postgres::{Cluster, psql};
 use crate::process::{Background, Scratch, cargo, free_port, output, root, run, target_dir};
 
@@ -17,9 +18,10 @@ const AUTHENTICATOR: &str = "Postgrest_Test_Authenticator";
 pub fn command(args: &mut Args) -> Result<()> {
     match args.next_word().as_deref() {
         Some("rest") => rest(args),
+        Some("auth") => compare_auth::command(args),
         Some("postgrest-js") => clients::postgrest_js(args),
         Some("postgrest-py") => clients::postgrest_py(args),
-        other => bail!("unknown suite {other:?}: there are rest, postgrest-js and postgrest-py"),
+        other => bail!("unknown suite {other:?}: there are rest, auth, postgrest-js and postgrest-py"),
     }
 }
 

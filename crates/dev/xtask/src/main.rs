@@ -7,6 +7,7 @@ mod args;
 mod bench;
 mod check;
 mod clients;
+mod compare_auth;
 mod conform;
 mod postgres;
 mod process;
@@ -32,6 +33,8 @@ usage: cargo xtask COMMAND
                              the official client's tests against `rowhouse rest`: a checkout of supabase-js
   conform postgrest-py --repo DIR [--python FILE]
                              the same for supabase-py
+  conform auth --against URL [--only NAME] [--report FILE]
+                             the same requests to Rowhouse's auth and to the reference at URL
   bench [--seconds N]        reads and inserts through HTTP, as a ratio to pgbench in the same run
   bench density [--projects N]
                              many pooled projects: creation, memory, first and later requests";
