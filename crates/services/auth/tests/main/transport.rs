@@ -1,13 +1,18 @@
 //! What holds for every route.
 
 use crate::world::World;
+use auth::ProviderSettings;
 use axum::body::Body;
 use http::Request;
 use serde_json::{Value, json};
 
 #[tokio::test]
 async fn settings_and_health_need_nothing() {
-    let world = World::with(|s| s.providers_enabled = ["google".to_owned()].into()).await;
+    let world = World::with(|s| {
+        let google = ProviderSettings { enabled: true, ..ProviderSettings::default() };
+        s.external.providers = [("google".to_owned(), google)].into();
+    })
+    .await;
     let health = world.call("GET", "/health", None, Value::Null).await.ok();
     assert_eq!(health["name"], "GoTrue");
     let settings = world.call("GET", "/settings/", None, Value::Null).await.ok();
