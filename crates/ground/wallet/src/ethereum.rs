@@ -19,7 +19,7 @@ pub(crate) fn is_address(text: &str) -> bool {
 pub(crate) fn with_checksum(address: &str) -> String {
     let digits = address.trim_start_matches("0x").to_ascii_lowercase();
     let hash = Keccak256::digest(digits.as_bytes());
-    let nibble = |index: usize| hash[index / 2] >> (if index % 2 == 0 { 4 } else { 0 }) & 0xf;
+    let nibble = |index: usize| hash[index / 2] >> (if index.is_multiple_of(2) { 4 } else { 0 }) & 0xf;
     let cased = digits.chars().take(64).enumerate();
     let cased = cased.map(|(index, c)| if nibble(index) >= 8 { c.to_ascii_uppercase() } else { c });
     format!("0x{}", cased.collect::<String>())
