@@ -7,7 +7,7 @@ mod bound;
 mod clock;
 mod ids;
 mod schema_name;
-mod secret;
+pub mod secret;
 
 pub use bound::{Bound, InvalidBound};
 pub use clock::{Clock, FixedClock, SystemClock};

@@ -9,6 +9,7 @@ mod lookup_cache;
 mod migrate;
 mod resolve;
 mod seal;
+pub mod settings;
 mod store;
 
 pub use error::Error;
