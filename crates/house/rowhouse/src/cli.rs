@@ -233,6 +233,9 @@ pub enum ProjectsCommand {
     /// Keys whose requests run under fixed settings and claims
     #[command(subcommand)]
     ApiKeys(ApiKeyCommand),
+    /// Show and change the settings of a project while it runs
+    #[command(subcommand)]
+    Settings(SettingsCommand),
     /// Print what a front end needs in its `.env` file
     Env {
         /// Its ref or slug
@@ -291,6 +294,39 @@ fn pair(text: &str) -> Result<(String, String), String> {
 #[derive(Debug, Args)]
 pub struct ProjectArgs {
     /// Its ref or slug
+    pub project: String,
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+    #[command(flatten)]
+    pub platform: PlatformArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum SettingsCommand {
+    /// Show what is set; everything else has its default, and secrets are hidden
+    Get(SettingsArgs),
+    /// Set some, under their names in config.toml: `auth.site_url=https://app.dev auth.sms.max_frequency=30s`
+    Set {
+        #[command(flatten)]
+        of: SettingsArgs,
+        #[arg(value_name = "NAME=VALUE", required_unless_present = "file")]
+        settings: Vec<String>,
+        /// Take settings from this file, in the form of config.toml; `-` is standard input
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+    /// Give some back their defaults
+    Unset {
+        #[command(flatten)]
+        of: SettingsArgs,
+        #[arg(value_name = "NAME", required = true)]
+        settings: Vec<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct SettingsArgs {
+    /// The project's ref or slug
     pub project: String,
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     pub output: Output,

@@ -183,6 +183,14 @@ impl House {
         &self.wire
     }
 
+    /// Runs a task until the house closes; it is given what then tells it to stop.
+    pub fn accompany<F: Future<Output = ()> + Send + 'static>(
+        &self,
+        task: impl FnOnce(CancellationToken) -> F,
+    ) {
+        self.tasks.spawn(task(self.stop.clone()));
+    }
+
     /// Takes commands on a socket of the data directory.
     ///
     /// # Errors

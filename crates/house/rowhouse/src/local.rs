@@ -3,7 +3,8 @@
 
 use crate::config::{self, Loaded, ProjectConfig};
 use crate::migrations::{apply_pending, apply_seeds, migrations_in, seeds_in};
-use crate::wire::ProjectSettings;
+use crate::tuning;
+use crate::wire::{ProjectSettings, Wire};
 use anyhow::{Context, bail};
 use model::{ProjectRef, Tenancy};
 use platform::projects::{self, KeyChoice, NewProject};
@@ -11,6 +12,8 @@ use platform::{Platform, Project};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+use tokio_util::sync::CancellationToken;
 
 /// Its name on the platform.
 const REFERENCE: &str = "rowhouselocalproject";
@@ -20,6 +23,8 @@ const JWT_SECRET: &str = "super-secret-jwt-token-with-at-least-32-characters-lon
 pub const DATABASE_PASSWORD: &str = "postgres";
 /// The setting that says that the seed has run.
 const SEEDED: &str = "seeded";
+/// How often the file is looked at.
+const FILE_CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// The project of a folder.
 #[derive(Debug, Clone)]
@@ -30,6 +35,8 @@ pub struct LocalProject {
     /// The folder `supabase` in it.
     folder: PathBuf,
     config: ProjectConfig,
+    /// The file as it is written.
+    written: Value,
     jwt_secret: String,
 }
 
@@ -48,6 +55,8 @@ impl LocalProject {
             reference: REFERENCE.parse().expect("the name of the local project has 20 letters"),
             workdir: workdir.to_owned(),
             folder: loaded.folder,
+            // A date stays out: no setting is one.
+            written: serde_json::to_value(&loaded.written).unwrap_or_default(),
             jwt_secret: loaded.config.auth.jwt_secret.clone().unwrap_or_else(|| JWT_SECRET.to_owned()),
             config: loaded.config,
         }
@@ -66,11 +75,50 @@ impl LocalProject {
         report.warnings.extend(self.version_warning(platform));
         let project = self.ensure(platform, &mut report).await?;
         self.bring_keys(platform).await?;
-        let settings = ProjectSettings::from_config(&self.config).to_map();
-        self.merge(platform, &settings).await?;
+        self.configure(platform).await?;
         let is_seeded = project.settings.get(SEEDED) == Some(&Value::Bool(true));
         self.fill(platform, &project, !is_seeded, &mut report).await?;
         Ok(report)
+    }
+
+    /// Puts what the file says into the catalog.
+    async fn configure(&self, platform: &Platform) -> anyhow::Result<()> {
+        let settings = ProjectSettings::from_config(&self.config);
+        tuning::save(platform, &self.reference, &settings, &self.written).await
+    }
+
+    /// Reads the file again whenever it changes, until `stop` is cancelled. Ports and the database stay as they
+    /// are; a file that makes no sense changes nothing.
+    pub async fn follow_file(self, platform: Platform, wire: Wire, stop: CancellationToken) {
+        let path = self.workdir.join(config::FILE);
+        let mut seen = stamp(&path).await;
+        let mut ticks = tokio::time::interval(FILE_CHECK_EVERY);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            let now = stamp(&path).await;
+            if now == seen {
+                continue;
+            }
+            seen = now;
+            match self.changed(&platform).await {
+                Ok(()) => {
+                    wire.forget(&self.reference);
+                    tracing::info!("{} has changed and is in effect", config::FILE);
+                }
+                Err(error) => tracing::error!("the changed {} is not used: {error:#}", config::FILE),
+            }
+        }
+    }
+
+    async fn changed(&self, platform: &Platform) -> anyhow::Result<()> {
+        let loaded = config::load(&self.workdir, &|name| std::env::var(name).ok())?;
+        for warning in &loaded.warnings {
+            tracing::warn!("{}: {warning}", config::FILE);
+        }
+        LocalProject::new(&self.workdir, loaded).configure(platform).await
     }
 
     /// Empties the database and fills it again. The file is read anew.
@@ -200,4 +248,10 @@ impl LocalProject {
         }
         Ok(())
     }
+}
+
+/// By what a changed file is known.
+async fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
+    let meta = tokio::fs::metadata(path).await.ok()?;
+    Some((meta.modified().ok()?, meta.len()))
 }

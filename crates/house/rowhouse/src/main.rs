@@ -13,6 +13,7 @@ mod local;
 mod logs;
 mod migrations;
 mod output;
+mod tuning;
 mod wire;
 
 use clap::Parser;

@@ -7,3 +7,4 @@ mod keys;
 mod local;
 mod platform;
 mod program;
+mod settings;

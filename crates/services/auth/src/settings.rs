@@ -55,7 +55,7 @@ pub struct Settings {
     pub sms_otp_expiry: Duration,
     pub sms_max_frequency: Duration,
     /// Phone numbers with a fixed code, to which nothing is sent.
-    pub sms_test_otp: Vec<(String, String)>,
+    pub sms_test_otp: Vec<(String, model::Secret)>,
 
     pub password_min_length: usize,
     /// Sets of characters of which a password needs one each.

@@ -1,6 +1,7 @@
 //! What can be asked of a platform.
 
 use crate::keyring::KeyAction;
+use crate::tuning::SettingsAction;
 use model::Tenancy;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -48,6 +49,10 @@ pub enum Operation {
     DeleteKey {
         project: String,
         key: String,
+    },
+    Settings {
+        project: String,
+        action: SettingsAction,
     },
     /// `format` is vite, next or plain.
     ProjectEnvironment {

@@ -8,6 +8,7 @@ mod place;
 mod projects;
 mod rest;
 mod serve;
+mod settings;
 mod start;
 
 use crate::cli::{Cli, Command, DbCommand};

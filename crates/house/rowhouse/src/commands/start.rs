@@ -110,6 +110,8 @@ impl Stack {
         };
         let house = House::open(platform.clone(), &plan.data, front)?;
         remember_addresses(&plan.data, &addresses)?;
+        let (follower, following, wire) = (local.clone(), platform.clone(), house.wire().clone());
+        house.accompany(|stop| follower.follow_file(following, wire, stop));
         let wire = Some(house.wire().clone());
         let desk = Desk { platform, addresses, wire, local: Some(local), values: values.clone() };
         house.take_commands(&plan.data, &plan.surroundings.temp_dir, desk).await?;

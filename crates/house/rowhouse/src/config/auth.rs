@@ -3,6 +3,7 @@
 use super::ConfigError;
 use super::decisions::{self, HookSection, MfaSection, OAuthServerSection};
 use super::reader::Section;
+use model::Secret;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -62,7 +63,7 @@ pub struct SmsSection {
     pub enable_confirmations: bool,
     pub max_frequency: Duration,
     /// Phone numbers, digits alone, with the fixed code of each.
-    pub test_otp: BTreeMap<String, String>,
+    pub test_otp: BTreeMap<String, Secret>,
 }
 
 /// `[auth.rate_limit]`
@@ -241,7 +242,7 @@ fn sms(mut section: Section<'_>) -> Result<SmsSection, ConfigError> {
 }
 
 /// Numbers are kept as auth keeps those of people: without the plus.
-fn test_otp(mut section: Section<'_>) -> Result<BTreeMap<String, String>, ConfigError> {
+fn test_otp(mut section: Section<'_>) -> Result<BTreeMap<String, Secret>, ConfigError> {
     let mut codes = BTreeMap::new();
     for key in section.keys() {
         let number = key.strip_prefix('+').unwrap_or(&key);
@@ -249,7 +250,7 @@ fn test_otp(mut section: Section<'_>) -> Result<BTreeMap<String, String>, Config
             return Err(section.refuse(&key, "a phone number as the key", format!("{key:?}")));
         }
         let Some(code) = section.code(&key)? else { continue };
-        codes.insert(number.to_owned(), code);
+        codes.insert(number.to_owned(), Secret::new(code));
     }
     section.finish();
     Ok(codes)

@@ -45,6 +45,19 @@ pub struct HookSection {
     pub password_verification_attempt: Option<String>,
 }
 
+impl HookSection {
+    /// The names of the hooks that are functions of the database.
+    pub fn functions(&self) -> Vec<&'static str> {
+        let all = [
+            ("custom_access_token", &self.custom_access_token),
+            ("password_verification_attempt", &self.password_verification_attempt),
+        ];
+        let is_function =
+            |uri: &Option<String>| uri.as_deref().is_some_and(|uri| uri.starts_with("pg-functions:"));
+        all.into_iter().filter(|(_, uri)| is_function(uri)).map(|(name, _)| name).collect()
+    }
+}
+
 impl Default for MfaSection {
     fn default() -> Self {
         MfaSection {

@@ -63,6 +63,8 @@ pub struct Loaded {
     pub warnings: Vec<String>,
     /// The folder `supabase`, whether or not it exists.
     pub folder: PathBuf,
+    /// The file as it is written.
+    pub written: toml::Table,
 }
 
 /// Reads the file below `workdir`; without one, all defaults. `environment` resolves `env(NAME)`.
@@ -76,16 +78,28 @@ pub fn load(workdir: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Res
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(ConfigError::Unreadable { path, error }),
     };
-    let (config, warnings) = parse(&text, environment).map_err(|error| error.in_file(&path))?;
+    let written: toml::Table = text.parse().map_err(|error| ConfigError::Syntax(error).in_file(&path))?;
+    let (config, warnings) = read(written.clone(), environment).map_err(|error| error.in_file(&path))?;
     let folder = path.parent().unwrap_or(workdir).to_owned();
-    Ok(Loaded { config, warnings, folder })
+    Ok(Loaded { config, warnings, folder, written })
 }
 
+#[cfg(test)]
 fn parse(
     text: &str,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<(ProjectConfig, Vec<String>), ConfigError> {
-    let table: toml::Table = text.parse().map_err(ConfigError::Syntax)?;
+    read(text.parse().map_err(ConfigError::Syntax)?, environment)
+}
+
+/// What a table of settings says, and what is worth telling about it.
+///
+/// # Errors
+/// When a value makes no sense; the error names the field.
+pub fn read(
+    table: toml::Table,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<(ProjectConfig, Vec<String>), ConfigError> {
     let reader = Reader::new(table, environment);
     let mut root = reader.root();
     let config = ProjectConfig {

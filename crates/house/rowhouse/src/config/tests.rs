@@ -187,7 +187,7 @@ fn hooks_are_functions_of_the_database() {
 fn test_codes_belong_to_numbers() {
     let (config, warnings) =
         read("[auth.sms.test_otp]\n4152127777 = \"023456\"\n\"+4915111\" = 654321").unwrap();
-    let codes: Vec<_> = config.auth.sms.test_otp.iter().map(|(n, c)| (n.as_str(), c.as_str())).collect();
+    let codes: Vec<_> = config.auth.sms.test_otp.iter().map(|(n, c)| (n.as_str(), c.expose())).collect();
     assert_eq!(codes, [("4152127777", "023456"), ("4915111", "654321")]);
     assert!(warnings.is_empty(), "{warnings:?}");
     assert_eq!(

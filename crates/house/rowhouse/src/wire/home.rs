@@ -114,7 +114,7 @@ impl Home {
         } else {
             inner.databases.shared(&endpoint).shared_out()
         };
-        let settings = ProjectSettings::of(project);
+        let settings = ProjectSettings::of(inner.platform.catalog(), project);
         let signing_keys = &self.resolved.signing_keys;
         let url = inner.settings.addresses.of(&project.reference);
         let in_database = database.says(is_own).await.map_err(|error| unavailable(error.into()))?;
@@ -160,8 +160,8 @@ impl Home {
 }
 
 /// The services as the gateway sees them; those that the project has switched off are not there.
-pub(super) fn services(home: &Arc<Home>) -> Services {
-    let settings = ProjectSettings::of(&home.resolved.project);
+pub(super) fn services(home: &Arc<Home>, catalog: &catalog::Catalog) -> Services {
+    let settings = ProjectSettings::of(catalog, &home.resolved.project);
     let (rest, auth) = (RestService(Arc::clone(home)), AuthService(Arc::clone(home)));
     Services {
         rest: settings.api.enabled.then(|| Arc::new(rest) as Arc<dyn Service>),

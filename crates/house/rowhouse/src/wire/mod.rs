@@ -180,7 +180,7 @@ impl Wire {
             reference: reference.clone(),
             keys: keys::api_keys(&resolved),
             slots,
-            services: home::services(&home),
+            services: home::services(&home, self.inner.platform.catalog()),
         });
         let known = Known { resolved: Arc::clone(&resolved), tenant: Arc::clone(&tenant), home };
         tenants.put(reference.clone(), known);

@@ -1,6 +1,7 @@
 //! From what the catalog says of a project to the settings of its services.
 
 use crate::config::{ApiSection, AuthSection, HookSection, ProjectConfig};
+use catalog::Catalog;
 use catalog::SigningKey;
 use catalog::signing_keys::HS256;
 use platform::{Endpoint, Project};
@@ -28,22 +29,17 @@ impl ProjectSettings {
 
     /// What the catalog says. A part that makes no sense counts as absent, so that one bad value does not take a
     /// project down.
-    pub fn of(project: &Project) -> Self {
-        let part = |name: &str| project.settings.get(name).cloned().unwrap_or(Value::Object(Map::new()));
+    pub fn of(catalog: &Catalog, project: &Project) -> Self {
+        let part = |name: &str| match project.settings.get(name) {
+            Some(sealed) => catalog::settings::open(catalog.key(), &project.reference, sealed),
+            None => Value::Object(Map::new()),
+        };
         let warn = |name: &str, error: serde_json::Error| {
             tracing::warn!(project = %project.reference, setting = name, %error, "a setting of the project is not usable");
         };
         ProjectSettings {
             api: serde_json::from_value(part("api")).map_err(|e| warn("api", e)).unwrap_or_default(),
             auth: serde_json::from_value(part("auth")).map_err(|e| warn("auth", e)).unwrap_or_default(),
-        }
-    }
-
-    /// The form in the catalog.
-    pub fn to_map(&self) -> Map<String, Value> {
-        match serde_json::to_value(self) {
-            Ok(Value::Object(map)) => map,
-            _ => Map::new(),
         }
     }
 
@@ -194,7 +190,7 @@ mod tests {
         let mut settings = ProjectSettings::default();
         settings.api.max_rows = 7;
         settings.auth.email.max_frequency = Duration::from_millis(1500);
-        let stored = serde_json::Value::Object(settings.to_map());
+        let stored = serde_json::to_value(&settings).unwrap();
         assert_eq!(serde_json::from_value::<ProjectSettings>(stored).unwrap(), settings);
     }
 
@@ -235,14 +231,14 @@ mod tests {
         settings.auth.mfa.max_enrolled_factors = 3;
         settings.auth.oauth_server.enabled = true;
         settings.auth.oauth_server.allow_dynamic_registration = true;
-        settings.auth.sms.test_otp.insert("4152127777".to_owned(), "123456".to_owned());
+        settings.auth.sms.test_otp.insert("4152127777".to_owned(), "123456".into());
         let auth = settings.auth(&endpoint(None), &secrets(&["s"]), "http://x");
         assert!(!auth.mfa.totp_enroll && auth.mfa.totp_verify);
         assert!(!auth.mfa.phone_enroll && auth.mfa.phone_verify);
         assert_eq!(auth.mfa.max_enrolled_factors, 3);
         assert!(auth.oauth_server.enabled && auth.oauth_server.allow_dynamic_registration);
         assert_eq!(auth.oauth_server.authorization_path, "/oauth/consent");
-        assert_eq!(auth.sms_test_otp, [("4152127777".to_owned(), "123456".to_owned())]);
+        assert_eq!(auth.sms_test_otp, [("4152127777".to_owned(), "123456".into())]);
     }
 
     #[test]

@@ -190,7 +190,7 @@ pub(super) fn sent(auth: &Auth, phone: &str) -> Value {
 }
 
 pub(super) fn test_code<'a>(auth: &'a Auth, phone: &str) -> Option<&'a str> {
-    auth.settings.sms_test_otp.iter().find(|(number, _)| number == phone).map(|(_, code)| code.as_str())
+    auth.settings.sms_test_otp.iter().find(|(number, _)| number == phone).map(|(_, code)| code.expose())
 }
 
 /// The steps that send a code to a number for signing in.

@@ -210,7 +210,7 @@ async fn phones_sign_in_by_code() {
         s.phone_enabled = true;
         s.sms_provider = "twilio".to_owned();
         s.sms_max_frequency = std::time::Duration::ZERO;
-        s.sms_test_otp = vec![("1234567890".to_owned(), "123456".to_owned())];
+        s.sms_test_otp = vec![("1234567890".to_owned(), "123456".into())];
     })
     .await;
     world.post("/otp", json!({ "phone": "+4917012345" })).await.ok();
