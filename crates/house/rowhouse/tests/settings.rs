@@ -46,9 +46,8 @@ async fn settings_change_while_the_project_runs_and_the_catalog_shows_no_secret(
     assert!(stored.contains("https://marker.example") && stored.contains("auth.enable_signup"), "{stored}");
     assert!(!stored.contains("907261"), "{stored}");
 
-    let failing = |pair: &str| {
-        run_failing(&["projects", "settings", "set", reference, pair, "--data", &operator.data])
-    };
+    let failing =
+        |pair: &str| run_failing(&["projects", "settings", "set", reference, pair, "--data", &operator.data]);
     assert!(failing("auth.rate_limit.email_sent=many").contains("auth.rate_limit.email_sent: expected"));
     assert!(failing("auth.enable_singup=true").contains("auth.enable_singup: there is no such setting"));
     let hook = "auth.hook.custom_access_token={enabled=true,uri=\"pg-functions://postgres/public/f\"}";
