@@ -19,6 +19,7 @@ mod issue;
 mod limits;
 mod message;
 mod moment;
+mod provider;
 mod refusal;
 mod reply;
 mod routes;
@@ -45,6 +46,8 @@ pub struct Auth {
     pub(crate) db: store::db::Db,
     pub(crate) limits: limits::Limits,
     pub(crate) hasher: hasher::Hasher,
+    /// Issuers of ID tokens that were met.
+    pub(crate) issuers: provider::oidc::Issuers,
     clock: Arc<dyn Clock>,
 }
 
@@ -54,7 +57,7 @@ impl Auth {
     pub fn new(settings: Settings, pool: pg::Pool, clock: Arc<dyn Clock>) -> Auth {
         let db = store::db::Db::new(pool, &settings.extra_settings);
         let limits = limits::Limits::new(&settings.rate_limits);
-        Auth { settings, db, limits, hasher: hasher::Hasher::new(), clock }
+        Auth { settings, db, limits, hasher: hasher::Hasher::new(), issuers: provider::oidc::Issuers::new(), clock }
     }
 
     /// Answers a request whose path has no prefix of the gateway any more: `/signup`.

@@ -68,6 +68,31 @@ impl Profile {
         self
     }
 
+    /// What it says under a name.
+    pub(crate) fn get(&self, key: &str) -> Option<&Value> {
+        self.data.get(key)
+    }
+
+    /// Puts a value under another name. Names have texts, but for the provider's own claims.
+    #[must_use]
+    pub(crate) fn map(mut self, key: &str, value: Value) -> Profile {
+        let text = match &value {
+            Value::String(text) => text.clone(),
+            Value::Number(number) if key == "sub" => number.to_string(),
+            Value::Object(_) if key == "custom_claims" => {
+                self.data.insert(key.to_owned(), value);
+                return self;
+            }
+            _ => return self,
+        };
+        if key != "email" {
+            return self.text(key, &text);
+        }
+        let verified = self.primary().is_some_and(|email| email.verified);
+        self.emails.clear();
+        self.email(&text, verified, true)
+    }
+
     /// Who it is at the provider; empty when it did not say.
     pub(crate) fn subject(&self) -> &str {
         self.data.get("sub").and_then(Value::as_str).unwrap_or_default()

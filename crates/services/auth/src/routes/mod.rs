@@ -6,10 +6,14 @@ mod admin_factors;
 mod admin_user_delete;
 mod admin_user_update;
 mod admin_users;
+mod authorize;
+mod callback;
+mod custom_providers;
 mod email_change;
 mod factor_verify;
 mod factors;
 mod generate_link;
+mod id_token_grant;
 mod identities;
 mod invite;
 mod keys;
@@ -82,6 +86,7 @@ pub(crate) enum Endpoint {
     IdentityDelete,
     IdentityLink,
     Authorize,
+    Callback,
     Sso,
     SsoAdmin,
     Passkeys,
@@ -100,7 +105,11 @@ pub(crate) enum Endpoint {
     OAuthGrantList,
     OAuthGrantRevoke,
     OAuthDiscovery,
-    CustomProviders,
+    CustomProviderList,
+    CustomProviderCreate,
+    CustomProviderGet,
+    CustomProviderUpdate,
+    CustomProviderDelete,
 }
 
 /// The table of routes. `:id` stands for any segment.
@@ -139,6 +148,8 @@ const ROUTES: &[(Method, &str, Endpoint)] = &[
     (Method::GET, "/user/identities/authorize", Endpoint::IdentityLink),
     (Method::DELETE, "/user/identities/:id", Endpoint::IdentityDelete),
     (Method::GET, "/authorize", Endpoint::Authorize),
+    (Method::GET, "/callback", Endpoint::Callback),
+    (Method::POST, "/callback", Endpoint::Callback),
     (Method::POST, "/sso", Endpoint::Sso),
     (Method::GET, "/sso/saml/metadata", Endpoint::Sso),
     (Method::POST, "/sso/saml/acs", Endpoint::Sso),
@@ -161,8 +172,11 @@ const ROUTES: &[(Method, &str, Endpoint)] = &[
     (Method::PUT, "/admin/oauth/clients/:id", Endpoint::OAuthClientUpdate),
     (Method::DELETE, "/admin/oauth/clients/:id", Endpoint::OAuthClientDelete),
     (Method::POST, "/admin/oauth/clients/:id/regenerate_secret", Endpoint::OAuthClientSecret),
-    (Method::GET, "/admin/custom-providers", Endpoint::CustomProviders),
-    (Method::POST, "/admin/custom-providers", Endpoint::CustomProviders),
+    (Method::GET, "/admin/custom-providers", Endpoint::CustomProviderList),
+    (Method::POST, "/admin/custom-providers", Endpoint::CustomProviderCreate),
+    (Method::GET, "/admin/custom-providers/:identifier", Endpoint::CustomProviderGet),
+    (Method::PUT, "/admin/custom-providers/:identifier", Endpoint::CustomProviderUpdate),
+    (Method::DELETE, "/admin/custom-providers/:identifier", Endpoint::CustomProviderDelete),
 ];
 
 /// The endpoint for a method and path, with or without a trailing slash; else 404 or 405.
@@ -226,8 +240,9 @@ pub(crate) async fn run(auth: &Auth, endpoint: Endpoint, call: &Call) -> Outcome
         Endpoint::FactorChallenge => factor_verify::challenge(auth, call).await,
         Endpoint::FactorVerify => factor_verify::verify(auth, call).await,
         Endpoint::IdentityDelete => identities::delete(auth, call).await,
-        Endpoint::IdentityLink => absent::link_identity(auth, call).await,
-        Endpoint::Authorize => absent::authorize(call),
+        Endpoint::IdentityLink => authorize::link(auth, call).await,
+        Endpoint::Authorize => authorize::run(auth, call).await,
+        Endpoint::Callback => callback::run(auth, call).await,
         Endpoint::Sso => absent::sso(),
         Endpoint::SsoAdmin => absent::sso_admin(auth, call).await,
         Endpoint::Passkeys => absent::passkeys(),
@@ -249,7 +264,11 @@ pub(crate) async fn run(auth: &Auth, endpoint: Endpoint, call: &Call) -> Outcome
             oauth_clients::check_enabled(auth)?;
             Ok(keys::discovery(auth))
         }
-        Endpoint::CustomProviders => absent::custom_providers(auth, call).await,
+        Endpoint::CustomProviderList => custom_providers::list(auth, call).await,
+        Endpoint::CustomProviderCreate => custom_providers::create(auth, call).await,
+        Endpoint::CustomProviderGet => custom_providers::get(auth, call).await,
+        Endpoint::CustomProviderUpdate => custom_providers::update(auth, call).await,
+        Endpoint::CustomProviderDelete => custom_providers::delete(auth, call).await,
     }
 }
 
@@ -263,7 +282,7 @@ async fn token(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
     match grant.as_str() {
         "password" => password_grant::run(auth, call).await,
         "refresh_token" => refresh_grant::run(auth, call).await,
-        "id_token" => absent::id_token(),
+        "id_token" => id_token_grant::run(auth, call).await,
         "web3" => absent::web3(),
         _ => pkce_grant::run(auth, call).await,
     }

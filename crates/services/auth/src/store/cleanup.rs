@@ -16,5 +16,6 @@ pub(crate) fn steps(now: Moment) -> Vec<Step> {
         old(include_str!("sql/cleanup_challenges.sql"), 24),
         old(include_str!("sql/cleanup_factors.sql"), 24),
         old(include_str!("sql/cleanup_oauth_authorizations.sql"), 24),
+        old(include_str!("sql/cleanup_client_states.sql"), 24),
     ]
 }

@@ -5,11 +5,13 @@
 
 pub(crate) mod audit;
 pub(crate) mod cleanup;
+pub(crate) mod custom_providers;
 pub(crate) mod db;
 pub(crate) mod factors;
 pub(crate) mod flow_states;
 pub(crate) mod identities;
 pub(crate) mod oauth_authorizations;
+pub(crate) mod oauth_client_states;
 pub(crate) mod oauth_clients;
 pub(crate) mod one_time_tokens;
 pub(crate) mod outbox;
