@@ -57,7 +57,14 @@ impl Auth {
     pub fn new(settings: Settings, pool: pg::Pool, clock: Arc<dyn Clock>) -> Auth {
         let db = store::db::Db::new(pool, &settings.extra_settings);
         let limits = limits::Limits::new(&settings.rate_limits);
-        Auth { settings, db, limits, hasher: hasher::Hasher::new(), issuers: provider::oidc::Issuers::new(), clock }
+        Auth {
+            settings,
+            db,
+            limits,
+            hasher: hasher::Hasher::new(),
+            issuers: provider::oidc::Issuers::new(),
+            clock,
+        }
     }
 
     /// Answers a request whose path has no prefix of the gateway any more: `/signup`.

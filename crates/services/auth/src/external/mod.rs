@@ -9,7 +9,7 @@ mod linking;
 mod profile;
 mod transaction;
 
-pub(crate) use profile::{Email, Profile};
+pub(crate) use profile::Profile;
 pub(crate) use transaction::{Ended, Ending, Purpose, run};
 
 /// Somebody a provider vouches for.

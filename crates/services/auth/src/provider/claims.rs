@@ -6,16 +6,49 @@ use serde_json::{Map, Value};
 
 /// The claims that are kept as they are, of issuers that nothing more is known of.
 const COMMON: [&str; 22] = [
-    "iss", "sub", "aud", "iat", "exp", "name", "family_name", "given_name", "middle_name", "nickname",
-    "preferred_username", "profile", "picture", "website", "gender", "birthdate", "zoneinfo", "locale",
-    "updated_at", "phone", "custom_claims", "full_name",
+    "iss",
+    "sub",
+    "aud",
+    "iat",
+    "exp",
+    "name",
+    "family_name",
+    "given_name",
+    "middle_name",
+    "nickname",
+    "preferred_username",
+    "profile",
+    "picture",
+    "website",
+    "gender",
+    "birthdate",
+    "zoneinfo",
+    "locale",
+    "updated_at",
+    "phone",
+    "custom_claims",
+    "full_name",
 ];
 const COMMON_TOO: [&str; 4] = ["avatar_url", "slug", "provider_id", "user_name"];
 
 /// What Azure says of the token rather than of the person.
 const AZURE_OWN: [&str; 16] = [
-    "aud", "iss", "iat", "nbf", "exp", "c_hash", "at_hash", "aio", "nonce", "rh", "uti", "jti", "ver", "sub",
-    "name", "preferred_username",
+    "aud",
+    "iss",
+    "iat",
+    "nbf",
+    "exp",
+    "c_hash",
+    "at_hash",
+    "aio",
+    "nonce",
+    "rh",
+    "uti",
+    "jti",
+    "ver",
+    "sub",
+    "name",
+    "preferred_username",
 ];
 
 /// Who a token of this provider is of.
@@ -81,8 +114,12 @@ fn common(claims: &Map<String, Value>) -> Profile {
         match (*name, claims.get(*name)) {
             (_, None | Some(Value::Null)) => {}
             (_, Some(Value::String(text))) if text.is_empty() => {}
-            ("aud", Some(Value::String(one))) => drop(kept.insert("aud".to_owned(), Value::from(vec![one.clone()]))),
-            ("sub", Some(Value::Number(id))) => drop(kept.insert("sub".to_owned(), Value::from(id.to_string()))),
+            ("aud", Some(Value::String(one))) => {
+                drop(kept.insert("aud".to_owned(), Value::from(vec![one.clone()])))
+            }
+            ("sub", Some(Value::Number(id))) => {
+                drop(kept.insert("sub".to_owned(), Value::from(id.to_string())))
+            }
             ("custom_claims", Some(value)) if !value.is_object() => {}
             (name, Some(value)) => drop(kept.insert(name.to_owned(), value.clone())),
         }
@@ -174,7 +211,8 @@ mod tests {
 
     #[test]
     fn apple_hides_addresses() {
-        let ann = data("apple", json!({ "iss": "i", "sub": "7", "email": "a@x.dev", "is_private_email": "true" }));
+        let ann =
+            data("apple", json!({ "iss": "i", "sub": "7", "email": "a@x.dev", "is_private_email": "true" }));
         assert_eq!(ann["custom_claims"], json!({ "is_private_email": true }));
         assert!(data("apple", json!({ "sub": "7" })).get("custom_claims").is_none());
     }
@@ -190,11 +228,18 @@ mod tests {
             ann,
             json!({ "iss": "i", "sub": "7", "aud": ["c"], "email": "a@x.dev", "email_verified": true, "phone_verified": false })
         );
-        let ann = data("google", json!({ "iss": "i", "sub": "7", "email": "a@x.dev", "email_verified": false, "hd": "x.dev" }));
+        let ann = data(
+            "google",
+            json!({ "iss": "i", "sub": "7", "email": "a@x.dev", "email_verified": false, "hd": "x.dev" }),
+        );
         assert_eq!((&ann["email_verified"], &ann["custom_claims"]["hd"]), (&json!(false), &json!("x.dev")));
-        let ann = data("vercel_marketplace", json!({ "sub": "7", "global_user_id": "9", "user_email": "a@x.dev" }));
+        let ann =
+            data("vercel_marketplace", json!({ "sub": "7", "global_user_id": "9", "user_email": "a@x.dev" }));
         assert_eq!((&ann["sub"], &ann["email"]), (&json!("global_user_id:9"), &json!("a@x.dev")));
-        let ann = data("linkedin_oidc", json!({ "sub": "7", "email": "a@x.dev", "email_verified": "false", "given_name": "A" }));
+        let ann = data(
+            "linkedin_oidc",
+            json!({ "sub": "7", "email": "a@x.dev", "email_verified": "false", "given_name": "A" }),
+        );
         assert_eq!((&ann["email_verified"], &ann["name"]), (&json!(false), &json!("A")));
     }
 }

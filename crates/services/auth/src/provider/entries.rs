@@ -258,9 +258,7 @@ static ENTRIES: [Entry; 25] = [
             "https://accounts.snapchat.com",
             ["/accounts/oauth2/auth", "/accounts/oauth2/token"],
             pages(
-                &[
-                    "/v1/me?query=%7Bme+%7B+externalId+displayName+bitmoji+%7B+avatar+id+%7D+email+%7D+%7D",
-                ],
+                &["/v1/me?query=%7Bme+%7B+externalId+displayName+bitmoji+%7B+avatar+id+%7D+email+%7D+%7D"],
                 social::snapchat,
             ),
         )
@@ -306,7 +304,9 @@ static ENTRIES: [Entry; 25] = [
             "https://x.com",
             ["/i/oauth2/authorize", ""],
             pages(
-                &["/2/users/me?user.fields=id,name,username,confirmed_email,profile_image_url,url,created_at"],
+                &[
+                    "/2/users/me?user.fields=id,name,username,confirmed_email,profile_image_url,url,created_at",
+                ],
                 social::x,
             ),
         )

@@ -158,7 +158,8 @@ fn read(answer: &http::Response<Bytes>) -> (StatusCode, Option<Tokens>) {
 fn error(answer: &http::Response<Bytes>) -> String {
     let fields = fields(answer);
     let code = fields.get("error").and_then(Value::as_str).unwrap_or_default();
-    let is_code = code.len() <= 64 && code.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+    let is_code =
+        code.len() <= 64 && code.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
     if is_code { code.to_owned() } else { String::new() }
 }
 
@@ -172,10 +173,12 @@ mod tests {
 
     #[test]
     fn tokens_come_as_json_or_as_a_form() {
-        let json = answer("application/json", 200, r#"{"access_token":"a","refresh_token":"r","expires_in":1}"#);
+        let json =
+            answer("application/json", 200, r#"{"access_token":"a","refresh_token":"r","expires_in":1}"#);
         let tokens = read(&json).1.unwrap();
         assert_eq!((tokens.access.as_str(), tokens.refresh.as_str()), ("a", "r"));
-        let form = answer("application/x-www-form-urlencoded; charset=utf-8", 200, "access_token=a%20b&scope=x");
+        let form =
+            answer("application/x-www-form-urlencoded; charset=utf-8", 200, "access_token=a%20b&scope=x");
         assert_eq!(read(&form).1.unwrap().access, "a b");
         for (kind, status, body) in [
             ("application/json", 200, r#"{"error":"bad_verification_code"}"#),

@@ -180,7 +180,9 @@ pub(crate) fn provider_of(auth: &Auth, issuer: &str) -> Option<&'static str> {
 
 /// The terms for an issuer that no provider stands for, and one client.
 pub(crate) fn foreign(auth: &Auth, provider: &str, issuer: &str, client: &str) -> Result<Terms, Refused> {
-    if issuer.is_empty() || !auth.settings.external.allowed_id_token_issuers.iter().any(|known| known == issuer) {
+    if issuer.is_empty()
+        || !auth.settings.external.allowed_id_token_issuers.iter().any(|known| known == issuer)
+    {
         return Err(Refused::Invalid(format!("Custom OIDC provider {provider:?} not allowed")));
     }
     let settings = ProviderSettings { client_ids: vec![client.to_owned()], ..ProviderSettings::default() };
@@ -220,8 +222,13 @@ mod tests {
 
     #[test]
     fn azure_tenants_are_told_apart() {
-        let (mine, other) = ("https://login.microsoftonline.com/t1/v2.0", "https://login.microsoftonline.com/t2/v2.0");
-        for url in ["", "https://login.microsoftonline.com/common", "https://login.microsoftonline.com/organizations/"] {
+        let (mine, other) =
+            ("https://login.microsoftonline.com/t1/v2.0", "https://login.microsoftonline.com/t2/v2.0");
+        for url in [
+            "",
+            "https://login.microsoftonline.com/common",
+            "https://login.microsoftonline.com/organizations/",
+        ] {
             assert!(is_azure_of(url, mine) && is_azure_of(url, "https://sts.windows.net/t1/"), "{url}");
             assert!(!is_azure_of(url, "https://login.microsoftonline.com.evil.dev/t1/v2.0"));
             assert!(!is_azure_of(url, "https://login.microsoftonline.com/common/v2.0"));

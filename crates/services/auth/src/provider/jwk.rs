@@ -165,6 +165,9 @@ mod tests {
     #[test]
     fn the_half_hash_of_the_specification() {
         // OpenID Connect Core, appendix A.3.
-        assert_eq!(Algorithm::Rs256.half_hash(b"jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y"), "77QmUPtjPfzWtF2AnpK9RQ");
+        assert_eq!(
+            Algorithm::Rs256.half_hash(b"jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y"),
+            "77QmUPtjPfzWtF2AnpK9RQ"
+        );
     }
 }

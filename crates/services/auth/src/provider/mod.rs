@@ -19,14 +19,19 @@ mod work;
 
 pub(crate) use callback::profile;
 pub(crate) use exchange::{Tokens, exchange};
-pub(crate) use resolve::{Provider, find, resolve};
-
-use entries::Entry;
+pub(crate) use resolve::{Provider, Unusable, resolve};
 
 /// Why a provider could not be asked, for the log. Holds nothing that was sent to it.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
+#[derive(Debug)]
 pub(crate) struct Failure(pub(crate) String);
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Failure {}
 
 impl Failure {
     pub(crate) fn new(text: impl Into<String>) -> Failure {

@@ -55,7 +55,8 @@ pub(crate) async fn begin(
     let url = format!("{}/oauth/request_token", provider.api);
     let call = Call { method: "POST", url: &url, query: &[], more: &[("oauth_callback", &callback)] };
     let pair = call.pair(client, provider, &Pair::default(), now).await?;
-    let query = form_urlencoded::Serializer::new(String::new()).append_pair("oauth_token", &pair.token).finish();
+    let query =
+        form_urlencoded::Serializer::new(String::new()).append_pair("oauth_token", &pair.token).finish();
     Ok((pair, format!("{}?{query}", provider.authorize_url)))
 }
 
@@ -169,11 +170,14 @@ mod tests {
 
     #[test]
     fn the_example_of_twitters_documentation() {
-        let query = [
-            ("include_entities", "true"),
-            ("status", "Hello Ladies + Gentlemen, a signed OAuth request!"),
-        ];
-        let call = Call { method: "POST", url: "https://api.twitter.com/1.1/statuses/update.json", query: &query, more: &[] };
+        let query =
+            [("include_entities", "true"), ("status", "Hello Ladies + Gentlemen, a signed OAuth request!")];
+        let call = Call {
+            method: "POST",
+            url: "https://api.twitter.com/1.1/statuses/update.json",
+            query: &query,
+            more: &[],
+        };
         let with = Pair {
             token: "370773112-GmHxMAgYyLbNEtIKZeRNFsMKPR9EyMZeS9weJAEb".to_owned(),
             secret: "LswwdoUaIvS8ltyTt5jkRh4J50vUPVVHtR2YPi5kE".to_owned(),

@@ -189,13 +189,11 @@ impl Issuers {
         if !known.has_key(&raw, now) {
             known.fetch_keys(client, &document, now).await?;
         }
-        let mut candidates = known.candidates(&raw).peekable();
-        if candidates.peek().is_none() {
-            return Err(Failure::new("the issuer has no key of the token's id"));
-        }
+        let mut candidates = known.candidates(&raw);
         if !candidates.any(|key| key.verifies(algorithm, raw.signed.as_bytes(), &raw.signature)) {
-            return Err(Failure::new("the signature is wrong"));
+            return Err(Failure::new("no key of the issuer made the signature"));
         }
+        drop(candidates);
         raw.checked(algorithm, now)
     }
 }
@@ -339,7 +337,10 @@ impl IdToken {
     pub(crate) fn goes_with(&self, access_token: &str) -> bool {
         let hash = self.text("at_hash");
         hash.is_empty()
-            || token::same_secret(self.algorithm.half_hash(access_token.as_bytes()).as_bytes(), hash.as_bytes())
+            || token::same_secret(
+                self.algorithm.half_hash(access_token.as_bytes()).as_bytes(),
+                hash.as_bytes(),
+            )
     }
 }
 

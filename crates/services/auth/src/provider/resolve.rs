@@ -57,13 +57,13 @@ impl From<Failure> for Unusable {
     }
 }
 
-/// Whether there is a provider of this name in the list.
-pub(crate) fn find(name: &str) -> bool {
-    entries::find(name).is_some()
-}
-
 /// The provider of this name, with the scopes that a client asks for.
-pub(crate) async fn resolve(auth: &Auth, name: &str, scopes: &str, now: Moment) -> Result<Provider, Unusable> {
+pub(crate) async fn resolve(
+    auth: &Auth,
+    name: &str,
+    scopes: &str,
+    now: Moment,
+) -> Result<Provider, Unusable> {
     let name = name.to_lowercase();
     if name.starts_with("custom:") {
         return custom(auth, &name, scopes, now).await;

@@ -100,7 +100,8 @@ pub(super) fn spotify(api: &str, pages: &[Value]) -> Option<Profile> {
         side("height").saturating_mul(side("width"))
     };
     // Of equally large ones the first.
-    let largest = user.get("images").and_then(Value::as_array).and_then(|list| list.iter().rev().max_by_key(size));
+    let largest =
+        user.get("images").and_then(Value::as_array).and_then(|list| list.iter().rev().max_by_key(size));
     let profile = Profile::new(api, text(user, "/id"))
         .name(text(user, "/display_name"))
         .picture(largest.map_or("", |image| text(image, "/url")));
@@ -193,10 +194,14 @@ mod tests {
 
     #[test]
     fn the_rest_of_them() {
-        let page = json!({ "data": [{ "id": "1", "login": "ann", "display_name": "Ann", "email": "a@x.dev" }] });
+        let page =
+            json!({ "data": [{ "id": "1", "login": "ann", "display_name": "Ann", "email": "a@x.dev" }] });
         let ann = data(twitch("t", &[page]));
         assert_eq!((&ann["slug"], &ann["custom_claims"]["view_count"]), (&json!("Ann"), &json!(0)));
-        let ann = data(x("x", &[json!({ "data": { "id": "1", "username": "ann", "confirmed_email": "a@x.dev" } })]));
+        let ann = data(x(
+            "x",
+            &[json!({ "data": { "id": "1", "username": "ann", "confirmed_email": "a@x.dev" } })],
+        ));
         assert_eq!(ann["profile"], "https://x.com/ann");
         let page = json!({ "data": { "me": { "externalId": "1", "displayName": "Ann" } } });
         let ann = data(snapchat("", &[page]));

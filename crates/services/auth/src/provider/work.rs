@@ -26,8 +26,7 @@ pub(super) fn figma(api: &str, pages: &[Value]) -> Option<Profile> {
 
 pub(super) fn fly(api: &str, pages: &[Value]) -> Option<Profile> {
     let user = pages.first()?;
-    let mut profile =
-        Profile::new(api, text(user, "/user_id")).text("full_name", text(user, "/user_name"));
+    let mut profile = Profile::new(api, text(user, "/user_id")).text("full_name", text(user, "/user_name"));
     for key in ["resource_owner_id", "organizations", "application", "scope", "created_at"] {
         profile = profile.claim(key, user.get(key).cloned().unwrap_or_default());
     }
@@ -50,9 +49,8 @@ pub(super) fn github(api: &str, pages: &[Value]) -> Option<Profile> {
 
 pub(super) fn gitlab(api: &str, pages: &[Value]) -> Option<Profile> {
     let [user, emails] = pages else { return None };
-    let mut profile = Profile::new(api, &id(user, "/id"))
-        .name(text(user, "/name"))
-        .picture(text(user, "/avatar_url"));
+    let mut profile =
+        Profile::new(api, &id(user, "/id")).name(text(user, "/name")).picture(text(user, "/avatar_url"));
     for email in emails.as_array()? {
         profile = profile.email(text(email, "/email"), false, false);
     }
@@ -87,9 +85,8 @@ pub(super) fn linkedin(api: &str, pages: &[Value]) -> Option<Profile> {
 
 pub(super) fn notion(api: &str, pages: &[Value]) -> Option<Profile> {
     let user = pages.first()?.pointer("/bot/owner/user")?;
-    let profile = Profile::new(api, text(user, "/id"))
-        .name(text(user, "/name"))
-        .picture(text(user, "/avatar_url"));
+    let profile =
+        Profile::new(api, text(user, "/id")).name(text(user, "/name")).picture(text(user, "/avatar_url"));
     Some(profile.email(text(user, "/person/email"), true, true))
 }
 
@@ -143,7 +140,8 @@ mod tests {
 
     #[test]
     fn github_tells_of_all_addresses() {
-        let user = json!({ "id": 7, "login": "ann", "name": "Ann", "avatar_url": "p", "email": "public@x.dev" });
+        let user =
+            json!({ "id": 7, "login": "ann", "name": "Ann", "avatar_url": "p", "email": "public@x.dev" });
         let emails = json!([
             { "email": "old@x.dev", "primary": false, "verified": true },
             { "email": "ann@x.dev", "primary": true, "verified": false },
@@ -151,7 +149,10 @@ mod tests {
         let profile = github("https://api.github.com", &[user, emails]).unwrap();
         assert_eq!(profile.emails().len(), 2);
         let ann = Value::Object(profile.identity_data());
-        assert_eq!((&ann["sub"], &ann["email"], &ann["email_verified"]), (&json!("7"), &json!("ann@x.dev"), &json!(false)));
+        assert_eq!(
+            (&ann["sub"], &ann["email"], &ann["email_verified"]),
+            (&json!("7"), &json!("ann@x.dev"), &json!(false))
+        );
         assert_eq!((&ann["iss"], &ann["user_name"]), (&json!("https://api.github.com"), &json!("ann")));
         assert!(ann.get("picture").is_none());
         assert!(github("g", &[json!({}), json!({ "message": "Bad credentials" })]).is_none());
@@ -168,9 +169,7 @@ mod tests {
 
     #[test]
     fn zoom_verifies_addresses_typed_there_only_when_it_says_so() {
-        let user = |kind: Value, verified: i64| {
-            json!({ "id": "7", "email": "a@x.dev", "login_type": kind, "verified": verified })
-        };
+        let user = |kind: Value, verified: i64| json!({ "id": "7", "email": "a@x.dev", "login_type": kind, "verified": verified });
         for (kind, verified, wanted) in [("100", 0, false), ("100", 1, true), ("1", 0, true)] {
             assert_eq!(data(zoom("z", &[user(json!(kind), verified)]))["email_verified"], wanted);
         }
@@ -182,7 +181,8 @@ mod tests {
         let user = json!({ "uuid": "{7}", "display_name": "Ann" });
         let emails = json!({ "values": [{ "email": "a@x.dev", "is_primary": true, "is_confirmed": true }] });
         assert_eq!(data(bitbucket("b", &[user, emails]))["email_verified"], true);
-        let realm = json!({ "sub": "7", "name": "Ann", "email": "a@x.dev", "email_verified": true, "groups": ["g"] });
+        let realm =
+            json!({ "sub": "7", "name": "Ann", "email": "a@x.dev", "email_verified": true, "groups": ["g"] });
         assert_eq!(data(keycloak("k", &[realm]))["custom_claims"], json!({ "groups": ["g"] }));
         let me = json!({ "id": "7",
             "firstName": { "localized": { "en_US": "A" }, "preferredLocale": { "language": "en", "country": "US" } },
@@ -190,14 +190,18 @@ mod tests {
             "profilePicture": { "displayImage~": { "elements": [{ "identifiers": [{ "identifier": "p" }] }] } } });
         let mail = json!({ "elements": [{ "handle~": { "emailAddress": "a@x.dev" } }] });
         let ann = data(linkedin("l", &[me, mail]));
-        assert_eq!((&ann["name"], &ann["picture"], &ann["email"]), (&json!("A B"), &json!("p"), &json!("a@x.dev")));
+        assert_eq!(
+            (&ann["name"], &ann["picture"], &ann["email"]),
+            (&json!("A B"), &json!("p"), &json!("a@x.dev"))
+        );
         let bot = json!({ "bot": { "owner": { "user": { "id": "7", "person": { "email": "a@x.dev" } } } } });
         assert_eq!(data(notion("n", &[bot]))["email"], "a@x.dev");
         let user = json!({ SLACK_USER: "7", SLACK_TEAM: "T", "email": "a@x.dev", "email_verified": false });
         assert_eq!(data(slack("s", std::slice::from_ref(&user)))["email_verified"], true);
         let ann = data(slack_oidc("s", &[user]));
         assert_eq!((&ann["email_verified"], &ann["custom_claims"][SLACK_TEAM]), (&json!(false), &json!("T")));
-        let beside = json!({ "profile": { "id": "7", "first_name": "A", "email": "a@x.dev", "connection_id": "c" } });
+        let beside =
+            json!({ "profile": { "id": "7", "first_name": "A", "email": "a@x.dev", "connection_id": "c" } });
         assert_eq!(data(workos("w", &[beside]))["custom_claims"]["connection_id"], "c");
         assert_eq!(data(figma("f", &[json!({ "id": "7", "handle": "ann" })]))["name"], "ann");
         assert_eq!(data(fly("f", &[json!({ "user_id": "7", "user_name": "ann" })]))["full_name"], "ann");

@@ -26,4 +26,3 @@ pub(super) async fn sso_admin(auth: &Auth, call: &Call) -> Answer {
 pub(super) fn web3() -> Answer {
     Err(refuse(422, "web3_provider_disabled", "Web3 provider is disabled"))
 }
-

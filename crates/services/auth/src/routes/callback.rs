@@ -165,8 +165,7 @@ async fn kept(auth: &Auth, call: &Call, flow: &FlowState) -> Outcome<Option<Stri
     let taken = auth.db.one(oauth_client_states::take(id)).await;
     let rows = taken.map_err(database("Failed to find OAuth state"))?;
     let state: Option<ClientState> = first(&rows).map_err(database("Failed to find OAuth state"))?;
-    let state =
-        state.ok_or_else(|| refuse(422, "oauth_client_state_not_found", "OAuth state not found"))?;
+    let state = state.ok_or_else(|| refuse(422, "oauth_client_state_not_found", "OAuth state not found"))?;
     if state.provider_type != flow.provider_type {
         return Err(refuse(400, "oauth_invalid_state", "OAuth provider mismatch"));
     }
@@ -201,11 +200,7 @@ fn named_by_apple(profile: Profile, user: &str) -> Outcome<Profile> {
 
 async fn finish(auth: &Auth, call: &Call, flow: &FlowState, answer: &Answer) -> Outcome<Ended> {
     if answer.profile.emails().is_empty() && !flow.email_optional {
-        return Err(refuse(
-            500,
-            "unexpected_failure",
-            "Error getting user email from external provider",
-        ));
+        return Err(refuse(500, "unexpected_failure", "Error getting user email from external provider"));
     }
     let arrival = Arrival {
         provider: flow.provider_type.clone(),
@@ -326,7 +321,8 @@ mod tests {
     #[test]
     fn apple_names_people_beside_the_tokens() {
         let profile = || Profile::new("i", "7");
-        let named = named_by_apple(profile(), r#"{"name":{"firstName":"Ann","lastName":"Lee"},"email":"x"}"#).unwrap();
+        let named = named_by_apple(profile(), r#"{"name":{"firstName":"Ann","lastName":"Lee"},"email":"x"}"#)
+            .unwrap();
         assert_eq!(named.identity_data()["full_name"], "Ann Lee");
         assert!(!named.identity_data().contains_key("email"));
         assert_eq!(named_by_apple(profile(), "").unwrap(), profile());

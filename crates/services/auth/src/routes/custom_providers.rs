@@ -291,7 +291,8 @@ impl Params {
         let lists = [&self.acceptable_client_ids, &self.scopes, &self.custom_claims_allowlist];
         let objects = [&self.authorization_params, &self.attribute_mapping];
         let longest = lists.iter().map(|list| list.as_ref().map_or(0, Vec::len));
-        if longest.chain(objects.iter().map(|map| map.as_ref().map_or(0, Map::len))).any(|n| n > ENTRIES_MAX) {
+        if longest.chain(objects.iter().map(|map| map.as_ref().map_or(0, Map::len))).any(|n| n > ENTRIES_MAX)
+        {
             return Err(invalid(format!("lists have {ENTRIES_MAX} entries at most")));
         }
         Ok(())
@@ -369,7 +370,8 @@ async fn check_address(auth: &Auth, url: &str) -> Outcome<()> {
     let addresses: Vec<IpAddr> = match host.parse() {
         Ok(address) => vec![address],
         Err(_) => {
-            let found = tokio::time::timeout(std::time::Duration::from_secs(5), tokio::net::lookup_host((host, 443)));
+            let found =
+                tokio::time::timeout(std::time::Duration::from_secs(5), tokio::net::lookup_host((host, 443)));
             let found = found.await.ok().and_then(Result::ok);
             found.ok_or_else(|| invalid("Unable to resolve hostname"))?.map(|socket| socket.ip()).collect()
         }

@@ -100,7 +100,10 @@ async fn terms(auth: &Auth, provider: &str, issuer: &str, client: &str, token: &
         Refused::Database(error) => database("Error finding custom provider")(error),
     })?;
     // Who names an issuer means that one; only for these two is it not settled by the provider's name.
-    if matches!(terms.provider.as_str(), "apple" | "azure") && !issuer.is_empty() && !terms.is_of(issuer, token) {
+    if matches!(terms.provider.as_str(), "apple" | "azure")
+        && !issuer.is_empty()
+        && !terms.is_of(issuer, token)
+    {
         return Err(invalid("Provided issuer does not match ID token issuer"));
     }
     Ok(terms)

@@ -69,4 +69,3 @@ fn values(row: &Row, now: Moment) -> Vec<Param> {
         param(now),
     ]
 }
-
