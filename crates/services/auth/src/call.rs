@@ -24,6 +24,8 @@ pub(crate) struct Call {
     /// Set by the gateway when a secret key, not a token, says who is calling.
     pub(crate) caller: Option<model::Caller>,
     pub(crate) ip: Option<IpAddr>,
+    /// Whether sessions that start with this request get signed refresh tokens.
+    pub(crate) signed_tokens: bool,
     pub(crate) now: Moment,
 }
 
@@ -46,6 +48,7 @@ impl Call {
             path: if trimmed.is_empty() { "/".to_owned() } else { trimmed.to_owned() },
             query: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
             ip: client_ip(&parts.headers, settings, peer),
+            signed_tokens: settings.refresh_tokens.signed,
             caller: parts.extensions.get::<model::Caller>().cloned(),
             headers: parts.headers,
             body,

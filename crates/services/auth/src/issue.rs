@@ -5,6 +5,7 @@ use crate::call::Call;
 use crate::flow::password::Weakness;
 use crate::flow::refresh::new_token;
 use crate::flow::session::{Assurance, is_second_factor};
+use crate::flow::signed_token::{self, SignedToken};
 use crate::hook;
 use crate::refusal::{Outcome, database, internal};
 use crate::reply;
@@ -15,6 +16,7 @@ use crate::store::users::Patch;
 use crate::store::{refresh_tokens, sessions, users};
 use axum::body::Body;
 use http::Response;
+use model::Secret;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -25,13 +27,16 @@ pub(crate) struct NewSession {
     user: Uuid,
     id: Uuid,
     refresh_token: String,
+    /// Of signed refresh tokens, in case the project has such.
+    key: Secret,
     method: &'static str,
     client: Option<Client>,
 }
 
 impl NewSession {
     pub(crate) fn new(user: Uuid, method: &'static str) -> NewSession {
-        NewSession { user, id: Uuid::new_v4(), refresh_token: new_token(), method, client: None }
+        let (refresh_token, key) = (new_token(), signed_token::new_key());
+        NewSession { user, id: Uuid::new_v4(), refresh_token, key, method, client: None }
     }
 
     /// The session of an application.
@@ -42,13 +47,16 @@ impl NewSession {
     /// Writes the session, how it was authenticated and its first refresh token; the last step reads the user.
     pub(crate) fn steps(&self, call: &Call) -> Vec<Step> {
         let now = call.now;
-        vec![
-            sessions::insert(self.id, self.user, &device(call), self.client.as_ref(), now),
-            refresh_tokens::insert(&self.refresh_token, self.user, self.id, None, now),
-            sessions::add_method(self.id, self.method, now),
-            Patch::new().time("last_sign_in_at", Some(now)).on(self.user, now),
-            users::by_id(self.user),
-        ]
+        let key = call.signed_tokens.then_some(&self.key);
+        let row = sessions::NewRow { id: self.id, user: self.user, client: self.client.as_ref(), key };
+        let mut steps = vec![sessions::insert(&row, &device(call), now)];
+        if key.is_none() {
+            steps.push(refresh_tokens::insert(&self.refresh_token, self.user, self.id, None, now));
+        }
+        steps.push(sessions::add_method(self.id, self.method, now));
+        steps.push(Patch::new().time("last_sign_in_at", Some(now)).on(self.user, now));
+        steps.push(users::by_id(self.user));
+        steps
     }
 
     /// The answer, after the steps have been committed.
@@ -63,9 +71,18 @@ impl NewSession {
             tag: None,
             oauth_client_id: self.client.as_ref().map(|client| client.id),
             scopes: self.client.map(|client| client.scopes),
+            refresh_token_hmac_key: None,
+            refresh_token_counter: None,
             amr: vec![Method { authentication_method: self.method.to_owned(), updated_at: call.now }],
         };
-        let granted = Grant::new(auth, call, user, &session, self.refresh_token, self.method).await;
+        let token = if call.signed_tokens {
+            let token = signed_token::write(self.id, 0, &self.key);
+            token
+                .ok_or_else(|| internal("Database error granting user", "the session's key is not usable"))?
+        } else {
+            self.refresh_token
+        };
+        let granted = Grant::new(auth, call, user, &session, token, self.method).await;
         if granted.is_err() {
             // Nobody has its tokens.
             let gone = auth.db.one(sessions::delete(self.id, self.user)).await;
@@ -194,8 +211,15 @@ impl Grant {
     pub(crate) fn with_headers(&self, mut response: Response<Body>) -> Response<Body> {
         reply::set(&mut response, "sb-auth-user-id", &self.user.id.to_string());
         reply::set(&mut response, "sb-auth-session-id", &self.session.to_string());
-        let prefix = self.refresh_token.get(..5).unwrap_or_default();
-        reply::set(&mut response, "sb-auth-refresh-token-prefix", prefix);
+        match SignedToken::parse(&self.refresh_token) {
+            Some(token) => {
+                reply::set(&mut response, "sb-auth-refresh-token-counter", &token.counter.to_string());
+            }
+            None => {
+                let prefix = self.refresh_token.get(..5).unwrap_or_default();
+                reply::set(&mut response, "sb-auth-refresh-token-prefix", prefix);
+            }
+        }
         response
     }
 }

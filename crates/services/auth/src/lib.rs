@@ -29,7 +29,8 @@ mod store;
 
 pub use settings::{
     Bell, CustomProviderSettings, ExternalSettings, HookError, HookFunction, HookSettings, MailSettings,
-    MfaSettings, OAuthServerSettings, ProviderSettings, RateLimits, SealingKey, SessionSettings, Settings,
+    MfaSettings, OAuthServerSettings, ProviderSettings, RateLimits, RefreshTokenSettings, SealingKey,
+    SessionSettings, Settings,
 };
 
 use axum::body::Body;

@@ -2,9 +2,11 @@
 
 mod external;
 mod mail;
+mod refresh;
 
 pub use external::{CustomProviderSettings, ExternalSettings, ProviderSettings, SealingKey};
 pub use mail::{Bell, MailSettings};
+pub use refresh::RefreshTokenSettings;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,6 +67,7 @@ pub struct Settings {
 
     pub refresh_token_rotation: bool,
     pub refresh_token_reuse_interval: Duration,
+    pub refresh_tokens: RefreshTokenSettings,
     pub sessions: SessionSettings,
     pub mfa: MfaSettings,
     pub rate_limits: RateLimits,
@@ -245,6 +248,7 @@ impl Settings {
             refresh_token_rotation: true,
             // The reference defaults to 0; hosted projects have 10, and 0 signs people out who use two tabs.
             refresh_token_reuse_interval: Duration::from_secs(10),
+            refresh_tokens: RefreshTokenSettings::default(),
             sessions: SessionSettings::default(),
             mfa: MfaSettings::default(),
             rate_limits: RateLimits::default(),

@@ -10,4 +10,5 @@ pub(crate) mod redirect;
 pub(crate) mod refresh;
 pub(crate) mod scope;
 pub(crate) mod session;
+pub(crate) mod signed_token;
 pub(crate) mod totp;

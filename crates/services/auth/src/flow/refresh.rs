@@ -1,8 +1,8 @@
 //! What happens when a refresh token is used: the heart of rotation and reuse detection.
 
-use super::session::{Assurance, Expired, is_superseded, validity};
+use super::session::{Assurance, Expired, is_superseded, last_used, validity};
 use crate::moment::Moment;
-use crate::settings::Settings;
+use crate::settings::{RefreshTokenSettings, Settings};
 use crate::store::records::{RefreshToken, Session};
 
 /// What the tables say about the token that was sent.
@@ -25,6 +25,8 @@ pub(crate) enum Step {
     Rotate,
     /// The client lost our last answer: give it the token of that answer again.
     Repeat(String),
+    /// The session has signed tokens by now, and the client lost the first: give it the current one.
+    RepeatSigned,
     /// The token was used before. The family is revoked when rotation is on.
     Reused { revoke_family: bool },
     /// The session is over.
@@ -52,7 +54,88 @@ pub(crate) fn decide(settings: &Settings, state: &State<'_>, now: Moment) -> Ste
     }
     let reusable =
         token_time.is_some_and(|revoked| now <= revoked.plus(settings.refresh_token_reuse_interval));
+    // The session has moved over to signed tokens. Its first one was the answer to this token, or to an older one.
+    if let Some(counter) = state.session.refresh_token_counter {
+        let is_first = counter == 0 && state.session.refreshed_at == token_time;
+        return if is_first || reusable {
+            Step::RepeatSigned
+        } else {
+            Step::Reused { revoke_family: settings.refresh_token_rotation }
+        };
+    }
     if reusable { Step::Rotate } else { Step::Reused { revoke_family: settings.refresh_token_rotation } }
+}
+
+/// What the tables say about the session of a signed token.
+#[derive(Debug)]
+pub(crate) struct CounterState<'a> {
+    /// The counter of the token that was sent.
+    pub(crate) sent: i64,
+    /// The counter of the session's current token.
+    pub(crate) counter: i64,
+    pub(crate) session: &'a Session,
+    /// All sessions of the user, when only one may be refreshed.
+    pub(crate) sessions: &'a [Session],
+    pub(crate) possible: Assurance,
+}
+
+/// What to do about a signed token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum CounterStep {
+    /// The next token has this counter.
+    Advance(i64),
+    /// The client gets the current token again, for these reasons.
+    Repeat {
+        causes: Vec<&'static str>,
+    },
+    /// The token was used before. The session ends when rotation is on.
+    Reused {
+        ends_session: bool,
+    },
+    /// Nobody can have got such a token yet.
+    Ahead,
+    Expired(Expired),
+}
+
+/// Decides about a signed token. The session's row is locked.
+pub(crate) fn decide_counter(settings: &Settings, state: &CounterState<'_>, now: Moment) -> CounterStep {
+    let (limits, session, possible) = (&settings.sessions, state.session, state.possible);
+    if let Err(expired) = validity(limits, session, None, possible, now) {
+        return CounterStep::Expired(expired);
+    }
+    if limits.single_per_user && is_superseded(limits, session, None, state.sessions, possible, now) {
+        return CounterStep::Expired(Expired::Superseded);
+    }
+    let behind = state.counter.saturating_sub(state.sent);
+    if behind < 0 {
+        return CounterStep::Ahead;
+    }
+    if behind == 0 {
+        return state.counter.checked_add(1).map_or(CounterStep::Ahead, CounterStep::Advance);
+    }
+    let interval = settings.refresh_token_reuse_interval;
+    let mut causes = Vec::new();
+    // Tabs that wake up together, or a server that refreshes for several at once.
+    if now < last_used(session, None).plus(interval) {
+        causes.push("concurrent-refresh");
+    }
+    // The client did not get, or lost, our last answer.
+    if behind == 1 {
+        causes.push("fail-to-save");
+    }
+    if settings.refresh_tokens.allow_reuse {
+        causes.push("always-allow");
+    }
+    if causes.is_empty() {
+        return CounterStep::Reused { ends_session: settings.refresh_token_rotation };
+    }
+    CounterStep::Repeat { causes }
+}
+
+/// Whether a session with stored tokens moves over to signed ones at its next refresh.
+pub(crate) fn is_upgraded(settings: &RefreshTokenSettings, session: uuid::Uuid) -> bool {
+    // A share of the sessions, not of the requests.
+    settings.signed && session.as_u128() % 100 < u128::from(settings.upgrade_percentage)
 }
 
 /// A new token: 12 letters and digits.
@@ -138,5 +221,43 @@ mod tests {
             assert!(is_token(&new_token()));
         }
         assert!(!is_token("short") && !is_token("ABCDEFGHIJKL") && !is_token("abcdefghijklm"));
+    }
+
+    fn decide_counted(sent: i64, counter: i64, refreshed: &str, now: &str) -> CounterStep {
+        let keys = Arc::new(::token::KeySet::from_secret(b"secret"));
+        let mut settings = Settings::new(keys, "http://localhost:3000", "http://localhost/auth/v1");
+        settings.refresh_token_reuse_interval = Duration::from_secs(10);
+        let session: Session = serde_json::from_value(json!({
+            "id": uuid::Uuid::nil(), "user_id": uuid::Uuid::nil(), "created_at": "2026-01-01T00:00:00Z",
+            "refreshed_at": refreshed,
+        }))
+        .unwrap();
+        let possible = Assurance::Aal1;
+        let state = CounterState { sent, counter, session: &session, sessions: &[], possible };
+        decide_counter(&settings, &state, at(now))
+    }
+
+    #[test]
+    fn a_counter_tells_lost_answers_from_stolen_tokens() {
+        let (used, soon, late) = ("2026-01-01T00:00:00", "2026-01-01T00:00:09Z", "2026-01-01T00:00:10Z");
+        assert_eq!(decide_counted(5, 5, used, late), CounterStep::Advance(6));
+        let repeat = |causes: &[&'static str]| CounterStep::Repeat { causes: causes.to_vec() };
+        assert_eq!(decide_counted(4, 5, used, late), repeat(&["fail-to-save"]));
+        assert_eq!(decide_counted(4, 5, used, soon), repeat(&["concurrent-refresh", "fail-to-save"]));
+        assert_eq!(decide_counted(3, 5, used, soon), repeat(&["concurrent-refresh"]));
+        assert_eq!(decide_counted(3, 5, used, late), CounterStep::Reused { ends_session: true });
+        assert_eq!(decide_counted(6, 5, used, soon), CounterStep::Ahead);
+        assert_eq!(decide_counted(i64::MAX, i64::MAX, used, soon), CounterStep::Ahead);
+        assert_eq!(decide_counted(0, i64::MAX, used, late), CounterStep::Reused { ends_session: true });
+    }
+
+    #[test]
+    fn a_share_of_the_sessions_moves_over() {
+        let share = |percentage, signed| {
+            let settings =
+                RefreshTokenSettings { signed, upgrade_percentage: percentage, allow_reuse: false };
+            (0..1000).filter(|id| is_upgraded(&settings, uuid::Uuid::from_u128(*id))).count()
+        };
+        assert_eq!((share(0, true), share(25, true), share(100, true), share(100, false)), (0, 250, 1000, 0));
     }
 }

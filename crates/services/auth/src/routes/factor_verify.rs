@@ -5,13 +5,13 @@ use crate::Auth;
 use crate::call::Call;
 use crate::flow::refresh::new_token;
 use crate::flow::session::Assurance;
-use crate::flow::{one_time, totp};
+use crate::flow::{one_time, signed_token, totp};
 use crate::guard;
 use crate::handover;
 use crate::issue::Grant;
 use crate::limits::Bucket;
 use crate::message::too_soon;
-use crate::refusal::{Outcome, database, invalid, refuse};
+use crate::refusal::{Outcome, database, internal, invalid, refuse};
 use crate::reply;
 use crate::store::audit::Actor;
 use crate::store::db::{Step, first, last};
@@ -97,9 +97,10 @@ pub(super) async fn verify(auth: &Auth, call: &Call) -> Outcome<Response<Body>> 
         sessions::lock_all(session.user_id),
         factors::challenge_lock(params.challenge_id.unwrap_or_default(), factor.id),
         refresh_tokens::active_of_session(session.id),
+        sessions::by_id(session.id),
     ];
     let (unit, results) = auth.db.begin(first_steps).await.map_err(database(FAILED))?;
-    let [sessions, challenge, active] = results.as_slice() else { return Err(invalid(FAILED)) };
+    let [sessions, challenge, active, current] = results.as_slice() else { return Err(invalid(FAILED)) };
     let is_alive = sessions.iter().any(|row| row.text(0) == Some(session.id.to_string().as_str()));
     let challenge: Option<Challenge> = first(challenge).map_err(database(FAILED))?;
     let active: Option<RefreshToken> = first(active).map_err(database(FAILED))?;
@@ -112,7 +113,8 @@ pub(super) async fn verify(auth: &Auth, call: &Call) -> Outcome<Response<Body>> 
             return Err(refusal);
         }
     };
-    let next = new_token();
+    let current: Option<Session> = first(current).map_err(database(FAILED))?;
+    let (next, token_steps) = next_token(call, current.as_ref().unwrap_or(&session), active.as_ref())?;
     let mut steps = auth.audit(
         &Actor::user(&signed.user),
         "verification_attempted",
@@ -122,7 +124,8 @@ pub(super) async fn verify(auth: &Auth, call: &Call) -> Outcome<Response<Body>> 
         call,
     );
     steps.push(factors::challenge_use(challenge, &mark, call.now));
-    steps.extend(raise_steps(call, factor, &session, active.as_ref(), &next));
+    steps.extend(token_steps);
+    steps.extend(raise_steps(call, factor, &session));
     let results = unit.commit(steps).await.map_err(database(FAILED))?;
     let user: User = last(&results).map_err(database(FAILED))?;
     let session = raised(session, method(&factor.factor_type), call);
@@ -169,14 +172,25 @@ fn check(
     Ok((challenge.id, step))
 }
 
-/// Raises the session, rotates its token and ends what is below it.
-fn raise_steps(
-    call: &Call,
-    factor: &Factor,
-    session: &Session,
-    active: Option<&RefreshToken>,
-    next: &str,
-) -> Vec<Step> {
+/// The session's next refresh token, and what writes it.
+fn next_token(call: &Call, session: &Session, active: Option<&RefreshToken>) -> Outcome<(String, Vec<Step>)> {
+    let (user, now) = (session.user_id, call.now);
+    if let Some((key, counter)) = session.refresh_token_hmac_key.as_ref().zip(session.refresh_token_counter) {
+        // By two, so that the token from before the factor is no lost answer: it must not get what the factor gave.
+        let counter = counter.saturating_add(2);
+        let next = signed_token::write(session.id, counter, key)
+            .ok_or_else(|| internal(FAILED, "the session's key is not usable"))?;
+        return Ok((next, vec![sessions::set_counter(session.id, counter)]));
+    }
+    let next = new_token();
+    let parent = active.map(|token| token.token.as_str());
+    let mut steps: Vec<Step> = parent.map(|token| refresh_tokens::revoke(token, now)).into_iter().collect();
+    steps.push(refresh_tokens::insert(&next, user, session.id, parent, now));
+    Ok((next, steps))
+}
+
+/// Raises the session and ends what is below it.
+fn raise_steps(call: &Call, factor: &Factor, session: &Session) -> Vec<Step> {
     let (user, now) = (session.user_id, call.now);
     let mut steps = vec![
         factors::verify(factor.id, now),
@@ -185,11 +199,6 @@ fn raise_steps(
         sessions::delete_below_aal2(user),
         factors::delete_unverified(user, &factor.factor_type),
     ];
-    if let Some(active) = active {
-        steps.push(refresh_tokens::revoke(&active.token, now));
-    }
-    let parent = active.map(|token| token.token.as_str());
-    steps.push(refresh_tokens::insert(next, user, session.id, parent, now));
     steps.push(Patch::new().time("last_sign_in_at", Some(now)).on(user, now));
     steps.push(users::by_id(user));
     steps

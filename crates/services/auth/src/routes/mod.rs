@@ -30,6 +30,7 @@ mod pkce_grant;
 mod reauthenticate;
 mod recover;
 mod refresh_grant;
+mod refresh_signed;
 mod resend;
 mod settings;
 mod signup;

@@ -4,6 +4,7 @@
 
 use crate::flow::session::Assurance;
 use crate::moment::Moment;
+use model::Secret;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -287,6 +288,11 @@ pub(crate) struct Session {
     pub(crate) tag: Option<String>,
     pub(crate) oauth_client_id: Option<Uuid>,
     pub(crate) scopes: Option<String>,
+    /// The key and the counter of signed refresh tokens.
+    #[serde(default)]
+    pub(crate) refresh_token_hmac_key: Option<Secret>,
+    #[serde(default)]
+    pub(crate) refresh_token_counter: Option<i64>,
     #[serde(default)]
     pub(crate) amr: Vec<Method>,
 }

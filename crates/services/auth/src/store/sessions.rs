@@ -3,6 +3,7 @@
 use super::db::Step;
 use crate::flow::session::Assurance;
 use crate::moment::Moment;
+use model::Secret;
 use pg::{null, param, text};
 use std::net::IpAddr;
 use uuid::Uuid;
@@ -58,11 +59,54 @@ pub(crate) struct Client {
     pub(crate) scopes: String,
 }
 
-pub(crate) fn insert(id: Uuid, user: Uuid, device: &Device, client: Option<&Client>, now: Moment) -> Step {
-    let scopes = client.map_or_else(null, |client| text(&client.scopes));
-    let client = client.map_or_else(null, |client| param(client.id));
-    let params = [param(id), param(user), param(now), text(&device.user_agent), device.ip(), client, scopes];
+/// A session to be made.
+#[derive(Debug)]
+pub(crate) struct NewRow<'a> {
+    pub(crate) id: Uuid,
+    pub(crate) user: Uuid,
+    pub(crate) client: Option<&'a Client>,
+    /// The key of its signed refresh tokens, if it has such.
+    pub(crate) key: Option<&'a Secret>,
+}
+
+pub(crate) fn insert(row: &NewRow<'_>, device: &Device, now: Moment) -> Step {
+    let scopes = row.client.map_or_else(null, |client| text(&client.scopes));
+    let client = row.client.map_or_else(null, |client| param(client.id));
+    let key = row.key.map_or_else(null, |key| text(key.expose()));
+    let agent = text(&device.user_agent);
+    let params = [param(row.id), param(row.user), param(now), agent, device.ip(), client, scopes, key];
     Step::new(include_str!("sql/session_insert.sql"), params)
+}
+
+/// The session, locked; nothing when somebody else holds it.
+pub(crate) fn lock(id: Uuid) -> Step {
+    Step::new(session_where!("where s.id = $1 for no key update of s skip locked"), [param(id)])
+}
+
+/// Whether there is such a session, whoever holds it.
+pub(crate) fn exists(id: Uuid) -> Step {
+    Step::new("select exists (select from auth.sessions s where s.id = $1)", [param(id)])
+}
+
+/// The sessions of a session's user.
+pub(crate) fn of_session_user(id: Uuid) -> Step {
+    Step::new(
+        session_where!("where s.user_id = (select o.user_id from auth.sessions o where o.id = $1)"),
+        [param(id)],
+    )
+}
+
+/// Sets the counter of signed refresh tokens.
+pub(crate) fn set_counter(id: Uuid, counter: i64) -> Step {
+    let sql = "update auth.sessions set refresh_token_counter = $2 where id = $1";
+    Step::new(sql, [param(id), param(counter)])
+}
+
+/// Gives a session signed refresh tokens.
+pub(crate) fn set_key(id: Uuid, key: &Secret, counter: i64) -> Step {
+    let sql =
+        "update auth.sessions set refresh_token_hmac_key = $2, refresh_token_counter = $3 where id = $1";
+    Step::new(sql, [param(id), text(key.expose()), param(counter)])
 }
 
 /// Notes a use.

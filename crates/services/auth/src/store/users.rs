@@ -106,6 +106,14 @@ pub(crate) fn by_emails(emails: &[String]) -> Step {
     )
 }
 
+/// The user of a session.
+pub(crate) fn by_session(session: Uuid) -> Step {
+    Step::new(
+        user_where!("where u.id = (select s.user_id from auth.sessions s where s.id = $1)"),
+        [param(session)],
+    )
+}
+
 /// Whoever else holds this address.
 pub(crate) fn duplicate_of_email(email: &str, audience: &str, except: Option<Uuid>) -> Step {
     Step::new(

@@ -14,6 +14,7 @@ mod realms;
 mod refresh;
 mod schema;
 mod sessions;
+mod signed_tokens;
 mod signup;
 mod tokens;
 mod transport;
