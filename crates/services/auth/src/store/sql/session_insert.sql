@@ -3,4 +3,4 @@
 insert into auth.sessions (
   id, user_id, created_at, updated_at, aal, user_agent, ip, oauth_client_id, scopes,
   refresh_token_hmac_key, refresh_token_counter)
-values ($1, $2, $3, $3, 'aal1', nullif($4, ''), $5, $6, $7, $8, case when $8 is not null then 0 end)
+values ($1, $2, $3, $3, 'aal1', nullif($4, ''), $5, $6, $7, $8::text, case when $8::text is not null then 0 end)
