@@ -171,6 +171,9 @@ pub struct ServeArgs {
     /// Put servers of dedicated projects to sleep after this many idle seconds; 0: never
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     pub idle_sleep: u64,
+    /// How much memory the schema caches of all projects may take; those unused longest are dropped and read again
+    #[arg(long, value_name = "MIB", default_value_t = 512)]
+    pub schema_cache: u32,
     /// End sessions of PostgreSQL clients that are idle for this many seconds, so that their server can sleep; 0: never
     #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
     pub db_idle: u64,

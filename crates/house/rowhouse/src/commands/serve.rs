@@ -105,6 +105,7 @@ async fn open(
             outbound: outbound::Client::new(reach(args))?,
             // Services are dropped in any case: what they remember would add up over thousands of projects.
             idle: Some(seconds(args.idle_sleep).unwrap_or(SERVICES_IDLE)),
+            schema_bytes: usize::try_from(args.schema_cache).unwrap_or(usize::MAX).saturating_mul(1 << 20),
         },
     };
     let house = House::open(platform.clone(), &plan.data, front)?;

@@ -106,6 +106,7 @@ impl Stack {
                 // Hooks and providers of one's own machine are what development is about.
                 outbound: outbound::Client::new(outbound::Reach::Anywhere)?,
                 idle: None,
+                schema_bytes: usize::MAX,
             },
         };
         let house = House::open(platform.clone(), &plan.data, front)?;

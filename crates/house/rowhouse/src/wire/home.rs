@@ -148,6 +148,13 @@ impl Home {
         }
     }
 
+    /// How many bytes the schema cache takes and when it was last wanted; nothing when no service runs.
+    pub(super) fn holds(&self) -> Option<(usize, Instant)> {
+        let state = self.state();
+        let running = state.running.as_ref()?;
+        Some((running.rest.schema().status().bytes, state.used))
+    }
+
     /// Drops the services; requests at work finish with them.
     pub(super) fn close(&self) {
         let running = self.state().running.take();

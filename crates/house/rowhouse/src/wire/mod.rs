@@ -24,11 +24,15 @@ use platform::{Platform, ProjectStatus, Resolved};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// How many projects are remembered with what their requests need. One that is forgotten is found again in some
 /// milliseconds.
 const TENANTS_MAX: NonZeroUsize = NonZeroUsize::new(4096).expect("4096 is not zero");
+
+/// The longest pause between two looks at what is not needed any more.
+const SWEEP_PAUSE: Duration = Duration::from_secs(5);
 
 /// How the wiring is set up.
 #[derive(Debug, Clone)]
@@ -44,6 +48,9 @@ pub struct WireSettings {
     pub outbound: outbound::Client,
     /// After this long without a request a project's services are dropped; `None`: never.
     pub idle: Option<Duration>,
+    /// How many bytes the schema caches of all projects may take together. Above it those that were used longest ago
+    /// are dropped with their services, and made anew by their next request.
+    pub schema_bytes: usize,
 }
 
 /// Under which URLs projects are reached.
@@ -110,19 +117,21 @@ impl Wire {
         Wire { inner: Arc::new(Inner { platform, settings, databases, clock, tenants }) }
     }
 
-    /// Drops services that nobody uses, until `stop` is cancelled.
+    /// Drops services that nobody uses and schema caches above their budget, until `stop` is cancelled.
     pub async fn sweep(self, stop: CancellationToken) {
-        let Some(idle) = self.inner.settings.idle else { return };
-        let mut ticks = tokio::time::interval((idle / 4).max(Duration::from_millis(100)));
+        let idle = self.inner.settings.idle;
+        let pause = idle.map_or(SWEEP_PAUSE, |idle| (idle / 4).max(Duration::from_millis(100)));
+        let mut ticks = tokio::time::interval(pause.min(SWEEP_PAUSE));
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 _ = ticks.tick() => {}
             }
             let homes: Vec<_> = self.tenants().iter().map(|(_, known)| Arc::clone(&known.home)).collect();
-            for home in homes {
-                home.drop_if_idle(idle);
+            if let Some(idle) = idle {
+                homes.iter().for_each(|home| home.drop_if_idle(idle));
             }
+            keep_budget(&homes, self.inner.settings.schema_bytes);
         }
     }
 
@@ -202,6 +211,30 @@ impl Projects for Wire {
     }
 }
 
+/// Drops the services that were used longest ago until the schema caches of the others fit.
+fn keep_budget(homes: &[Arc<Home>], bytes_max: usize) {
+    let holders: Vec<_> =
+        homes.iter().filter_map(|home| home.holds().map(|(bytes, used)| (used, bytes, home))).collect();
+    for (_, bytes, home) in over_budget(holders, bytes_max) {
+        tracing::debug!(project = %home.resolved.project.reference, bytes, "a schema cache made room for others");
+        home.close();
+    }
+}
+
+/// Those that go, the longest unused first: so many that the rest takes no more than `bytes_max`, but never the one
+/// used last.
+fn over_budget<T>(mut holders: Vec<(Instant, usize, T)>, bytes_max: usize) -> Vec<(Instant, usize, T)> {
+    let mut held: usize = holders.iter().map(|(_, bytes, _)| bytes).sum();
+    holders.sort_by_key(|(used, ..)| *used);
+    holders.pop();
+    let goes = |(_, bytes, _): &(Instant, usize, T)| {
+        let goes = held > bytes_max;
+        held -= bytes;
+        goes
+    };
+    holders.into_iter().take_while(goes).collect()
+}
+
 /// A project that is being made or removed is not there for clients.
 fn is_served(resolved: &Resolved) -> bool {
     !matches!(
@@ -244,6 +277,21 @@ fn not_now() -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_used_longest_ago_makes_room() {
+        let start = Instant::now();
+        let at = |second| start + Duration::from_secs(second);
+        let holders = || vec![(at(3), 40, "c"), (at(1), 10, "a"), (at(2), 20, "b")];
+        let gone = |bytes_max| {
+            over_budget(holders(), bytes_max).into_iter().map(|(.., name)| name).collect::<Vec<_>>()
+        };
+        assert!(gone(70).is_empty());
+        assert_eq!(gone(69), ["a"]);
+        assert_eq!(gone(59), ["a", "b"]);
+        assert_eq!(gone(0), ["a", "b"], "the one in use stays");
+        assert!(over_budget(Vec::<(Instant, usize, ())>::new(), 0).is_empty());
+    }
 
     #[test]
     fn projects_have_addresses() {

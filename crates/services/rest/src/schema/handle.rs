@@ -45,6 +45,8 @@ pub struct SchemaStatus {
     pub failures: u64,
     /// How long the last successful load took.
     pub last_load: Duration,
+    /// How much memory the cache takes, estimated.
+    pub bytes: usize,
 }
 
 /// The way to the current schema cache of one project. Cheap to clone.
@@ -259,6 +261,7 @@ impl Inner {
                 tracing::info!(took_ms = took.as_millis(), "schema cache loaded: {}", cache.summary());
                 work.status.loads += 1;
                 work.status.last_load = took;
+                work.status.bytes = cache.bytes();
                 work.ended = Some(Instant::now());
                 work.cause = None;
                 let old = write(&self.current).replace(Arc::new(cache));

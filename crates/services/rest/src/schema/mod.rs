@@ -17,6 +17,7 @@ mod name;
 mod relation;
 mod relationship;
 mod relationships;
+mod size;
 
 pub use function::{Argument, Function, Isolation, PgType, ReturnType, Volatility};
 pub use handle::{SchemaHandle, SchemaStatus, Unavailable};
