@@ -109,7 +109,7 @@ impl Rest {
 
     async fn answer(&self, parts: &Parts, body: Body) -> Result<Response<Body>, Fault> {
         let settings = &*self.settings;
-        let mut timing = Timing::start();
+        let mut timing = Timing::start(settings.server_timing_enabled);
         let caller = match parts.extensions.get::<Caller>() {
             Some(caller) => caller.clone(),
             None => self.verifier.caller(parts.headers.get(AUTHORIZATION), self.clock.now())?,
@@ -254,22 +254,28 @@ fn log(fault: &Fault) {
     }
 }
 
-/// How long the stages took.
+/// How long the stages took, where it is wanted.
 struct Timing {
+    wanted: bool,
     last: Instant,
     stages: Vec<(&'static str, Duration)>,
 }
 
 impl Timing {
-    fn start() -> Self {
-        Timing { last: Instant::now(), stages: Vec::new() }
+    fn start(wanted: bool) -> Self {
+        Timing { wanted, last: Instant::now(), stages: Vec::new() }
     }
 
     fn skip(&mut self) {
-        self.last = Instant::now();
+        if self.wanted {
+            self.last = Instant::now();
+        }
     }
 
     fn note(&mut self, stage: &'static str) {
+        if !self.wanted {
+            return;
+        }
         let now = Instant::now();
         self.stages.push((stage, now - self.last));
         self.last = now;

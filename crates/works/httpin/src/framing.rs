@@ -54,7 +54,12 @@ impl Framing {
                     self.skip(left - length as u64);
                 }
                 _ => {
-                    let byte = bytes[at];
+                    let run = self.run(&bytes[at..]);
+                    if let Some(out) = &mut escaped {
+                        out.extend_from_slice(&bytes[at..at + run]);
+                    }
+                    at += run;
+                    let Some(&byte) = bytes.get(at) else { break };
                     if self.place == Place::Target && is_careless(byte) {
                         let out = escaped.get_or_insert_with(|| bytes[..at].to_vec());
                         escape(byte, out);
@@ -67,6 +72,24 @@ impl Framing {
             }
         }
         escaped
+    }
+
+    /// Takes in the bytes before the next one that matters here; how many they are.
+    fn run(&mut self, bytes: &[u8]) -> usize {
+        match self.place {
+            Place::Target => {
+                let matters = |byte: u8| matches!(byte, b' ' | b'\r' | b'\n') || is_careless(byte);
+                bytes.iter().position(|byte| matters(*byte)).unwrap_or(bytes.len())
+            }
+            Place::Version => memchr::memchr(b'\n', bytes).unwrap_or(bytes.len()),
+            Place::Header | Place::ChunkSize | Place::Trailer => {
+                let run = memchr::memchr(b'\n', bytes).unwrap_or(bytes.len());
+                let kept = run.min(LINE_MAX - self.line.len());
+                self.line.extend_from_slice(&bytes[..kept]);
+                run
+            }
+            Place::Method | Place::Body(_) | Place::Chunk(_) | Place::Aside => 0,
+        }
     }
 
     fn skip(&mut self, left: u64) {
@@ -96,9 +119,6 @@ impl Framing {
                 self.end_of_line(&line);
                 self.line = line;
                 self.line.clear();
-            }
-            (Place::Header | Place::ChunkSize | Place::Trailer, byte) if self.line.len() < LINE_MAX => {
-                self.line.push(byte);
             }
             _ => {}
         }

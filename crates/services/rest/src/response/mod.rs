@@ -25,6 +25,9 @@ use percent_encoding::utf8_percent_encode;
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 const CONTENT_PROFILE: HeaderName = HeaderName::from_static("content-profile");
 
+/// Room for the headers of a usual response, the gateway's included, so that the map does not grow step by step.
+const HEADERS_USUAL: usize = 12;
+
 /// A response before it is one.
 #[derive(Debug)]
 struct Draft {
@@ -35,7 +38,7 @@ struct Draft {
 
 impl Draft {
     fn new(status: StatusCode) -> Self {
-        Draft { status, headers: HeaderMap::new(), body: Bytes::new() }
+        Draft { status, headers: HeaderMap::with_capacity(HEADERS_USUAL), body: Bytes::new() }
     }
 
     /// Adds a header; a value that cannot be one is left out.
