@@ -1,4 +1,4 @@
-//! Password hashes, computed on blocking threads: never more of them at once than there are cores, and those of
+//! Password hashes, computed on threads of their own at a low priority: never more of them at once than there are cores, and those of
 //! one project never ahead of another's by more than its own places.
 
 use crate::refusal::{Outcome, internal, refuse};
@@ -70,13 +70,19 @@ impl Hasher {
         let turn = tokio::time::timeout(self.wait_max, self.turn()).await;
         let busy = |_| refuse(503, "unexpected_failure", "Too many passwords are being checked, try again");
         let permits = turn.map_err(busy)??;
+        let (answer, result) = tokio::sync::oneshot::channel();
         // The permits go with the work, which goes on when the request is given up.
         let work = move || {
+            yield_to_others();
             let result = work();
             drop(permits);
-            result
+            // Nobody may be waiting any more.
+            let _ = answer.send(result);
         };
-        tokio::task::spawn_blocking(work).await.map_err(|e| internal("Error hashing password", e))
+        // A thread of its own: its priority cannot be raised again. It takes a thousandth of the work's time to make.
+        let thread = std::thread::Builder::new().name("password".to_owned());
+        thread.spawn(work).map_err(|e| internal("Error hashing password", e))?;
+        result.await.map_err(|e| internal("Error hashing password", e))
     }
 
     /// A place of the project, then a slot of the process.
@@ -87,6 +93,21 @@ impl Hasher {
         Ok([slot, place])
     }
 }
+
+/// Lowers the priority of this thread. Hashing wants a core for as long as a hundred reads of the data API take: the
+/// short work goes first, so that many logins at once do not hold it up.
+#[cfg(target_os = "linux")]
+fn yield_to_others() {
+    /// Against a thread of normal priority this leaves a tenth of the core.
+    const NICENESS: i32 = 10;
+    if let Err(error) = rustix::process::nice(NICENESS) {
+        tracing::debug!("a thread that hashes keeps its priority: {error}");
+    }
+}
+
+/// Elsewhere a priority is the whole process's.
+#[cfg(not(target_os = "linux"))]
+fn yield_to_others() {}
 
 /// Whether a hash should be made anew: one that is cheap to try, or dearer than ours.
 pub(crate) fn is_outdated(hash: &str) -> bool {

@@ -14,29 +14,38 @@ pub struct Statement {
     pub parameters: Vec<Option<String>>,
 }
 
+/// What one request made one session execute.
+#[derive(Debug)]
+pub struct Captured {
+    pub statements: Vec<Statement>,
+    /// The role that the session had logged in as.
+    user: String,
+}
+
 /// Runs `request` while the server logs every statement; the statements of the session that touched `table`.
-pub fn statements(server: &Server, table: &str, request: impl Fn() -> Result<()>) -> Result<Vec<Statement>> {
+pub fn capture(server: &Server, table: &str, mut request: impl FnMut() -> Result<()>) -> Result<Captured> {
     let log = server.log()?;
     server.psql("alter system set log_min_duration_statement = 0")?;
     server.psql("select pg_reload_conf()")?;
     // Sessions take the setting up before their next statement; the first request may still be too early.
-    let mut found = Vec::new();
+    let mut found = None;
     for _ in 0..20 {
         let from = log.metadata()?.len();
         request()?;
         let text = read_from(&log, from)?;
         found = of_session(&text, table);
-        if !found.is_empty() {
+        if found.is_some() {
             break;
         }
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
     server.psql("alter system reset log_min_duration_statement")?;
     server.psql("select pg_reload_conf()")?;
-    if found.is_empty() {
-        anyhow::bail!("the log {} does not show the statements of the request", log.display());
-    }
-    Ok(found)
+    let (session, statements) = found
+        .with_context(|| format!("the log {} does not show the statements of the request", log.display()))?;
+    let pid: u32 = session.parse().with_context(|| format!("a process number, not {session:?}"))?;
+    let user = server.psql(&format!("select usename from pg_stat_activity where pid = {pid}"))?;
+    Ok(Captured { statements, user: user.trim().to_owned() })
 }
 
 fn read_from(log: &Path, from: u64) -> Result<String> {
@@ -62,7 +71,8 @@ fn entries(text: &str) -> Vec<String> {
     entries
 }
 
-fn of_session(text: &str, table: &str) -> Vec<Statement> {
+/// The session that touched the table: its process and what it executed.
+fn of_session(text: &str, table: &str) -> Option<(String, Vec<Statement>)> {
     let mut sessions: Vec<(String, Vec<Statement>)> = Vec::new();
     // The parameters of a bind are logged too; only those right after an execution count.
     let mut follows_execution = false;
@@ -91,14 +101,15 @@ fn of_session(text: &str, table: &str) -> Vec<Statement> {
         }
         follows_execution = false;
     }
-    let touched = sessions.into_iter().find(|(_, list)| list.iter().any(|s| s.sql.contains(table)));
-    touched.map(|(_, list)| list).unwrap_or_default()
+    sessions.into_iter().find(|(_, list)| list.iter().any(|s| s.sql.contains(table)))
 }
 
-/// The text of `duration: 0.1 ms  execute name: text`; parse and bind have entries of their own.
+/// The text of `duration: 0.1 ms  execute name: text` without comments; parse and bind have entries of their own.
 fn executed(entry: &str) -> Option<String> {
     let (duration, rest) = entry.split_once(" ms  ")?;
     let text = rest.strip_prefix("execute ")?.split_once(": ")?.1;
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
+    let text = lines.join("\n");
     duration.trim_start().starts_with("duration:").then(|| text.trim().trim_end_matches(';').to_owned())
 }
 
@@ -135,40 +146,52 @@ fn parameters(entry: &str) -> Option<Vec<Option<String>>> {
     Some(values)
 }
 
-/// A pgbench script of one transaction, and the values of its variables for `-D`.
-pub fn script(statements: &[Statement], pipelined: bool) -> Result<(String, Vec<(String, String)>)> {
-    let mut text = String::new();
-    let mut variables = Vec::new();
-    let own_transaction =
-        statements.first().context("no statements")?.sql.to_ascii_lowercase().starts_with("begin");
-    if pipelined {
-        text.push_str("\\startpipeline\n");
-    }
-    if !own_transaction {
-        text.push_str("begin;\n");
-    }
-    for (n, statement) in statements.iter().enumerate() {
-        let mut sql = statement.sql.clone();
-        for (m, value) in statement.parameters.iter().enumerate().rev() {
-            let name = format!("v{n}_{m}");
-            match value {
-                Some(value) => {
-                    sql = sql.replace(&format!("${}", m + 1), &format!(":{name}"));
-                    variables.push((name, value.clone()));
-                }
-                None => sql = sql.replace(&format!("${}", m + 1), "null"),
+/// A script for pgbench.
+pub struct Script {
+    pub text: String,
+    /// Values for `-D`.
+    pub variables: Vec<(String, String)>,
+    pub user: String,
+}
+
+/// How the statements travel.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Travel {
+    /// One after the other, each with its own round trip, between BEGIN and COMMIT.
+    Singly,
+    /// In one pipeline, which is one transaction: as we send them.
+    Together,
+}
+
+impl Captured {
+    /// A script of one transaction. `expression` may give an SQL expression for a value instead of the value.
+    pub fn script(&self, travel: Travel, expression: impl Fn(&str) -> Option<String>) -> Script {
+        let mut variables = Vec::new();
+        let mut body = String::new();
+        for (n, statement) in self.statements.iter().enumerate() {
+            let mut sql = statement.sql.clone();
+            for (m, value) in statement.parameters.iter().enumerate().rev() {
+                let name = format!("v{n}_{m}");
+                let written = match value {
+                    None => "null".to_owned(),
+                    Some(value) => expression(value).unwrap_or_else(|| {
+                        variables.push((name.clone(), value.clone()));
+                        format!(":{name}")
+                    }),
+                };
+                sql = sql.replace(&format!("${}", m + 1), &written);
             }
+            body.push_str(&sql);
+            body.push_str(";\n");
         }
-        text.push_str(&sql);
-        text.push_str(";\n");
+        let opens = self.statements.first().is_some_and(|s| s.sql.eq_ignore_ascii_case("begin"));
+        let text = match travel {
+            Travel::Together => format!("\\startpipeline\n{body}\\endpipeline\n"),
+            Travel::Singly if opens => body,
+            Travel::Singly => format!("begin;\n{body}commit;\n"),
+        };
+        Script { text, variables, user: self.user.clone() }
     }
-    if !own_transaction {
-        text.push_str("commit;\n");
-    }
-    if pipelined {
-        text.push_str("\\endpipeline\n");
-    }
-    Ok((text, variables))
 }
 
 #[cfg(test)]
@@ -189,8 +212,8 @@ mod tests {
 
     #[test]
     fn the_session_of_the_table_is_read() {
-        let found = of_session(LOG, "items");
-        assert_eq!(found.len(), 2);
+        let (session, found) = of_session(LOG, "items").unwrap();
+        assert_eq!((&*session, found.len()), ("7", 2));
         assert_eq!(found[0].parameters, [Some("role".to_owned()), Some("it's, $3 = x".to_owned())]);
         assert_eq!(
             found[1],
@@ -199,10 +222,17 @@ mod tests {
     }
 
     #[test]
-    fn a_script_has_variables() {
-        let (text, variables) = script(&of_session(LOG, "items"), true).unwrap();
-        assert!(text.starts_with("\\startpipeline\nbegin;\nselect set_config(:v0_0, :v0_1, true);\n"));
-        assert!(text.contains("where id = null;\ncommit;\n\\endpipeline"));
-        assert_eq!(variables.len(), 2);
+    fn a_script_has_variables_or_expressions() {
+        let (_, statements) = of_session(LOG, "items").unwrap();
+        let captured = Captured { statements, user: "u".to_owned() };
+        let script = captured.script(Travel::Together, |_| None);
+        assert!(script.text.starts_with("\\startpipeline\nselect set_config(:v0_0, :v0_1, true);\n"));
+        assert!(script.text.contains("where id = null;\n\\endpipeline"));
+        assert_eq!(script.variables.len(), 2);
+        let script =
+            captured.script(Travel::Singly, |value| (value == "role").then(|| "upper('r')".to_owned()));
+        assert!(script.text.starts_with("begin;\nselect set_config(upper('r'), :v0_1, true);\n"));
+        assert!(script.text.ends_with(";\ncommit;\n"));
+        assert_eq!(script.variables.len(), 1);
     }
 }

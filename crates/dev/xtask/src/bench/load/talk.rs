@@ -75,7 +75,8 @@ mod tests {
 
     #[test]
     fn an_unexpected_status_ends_the_run() {
-        let mut fixed = Fixed::new(request(Request { method: "GET", path: "/", headers: &[], body: "" }), 200);
+        let mut fixed =
+            Fixed::new(request(Request { method: "GET", path: "/", headers: &[], body: "" }), 200);
         assert!(fixed.next(None).is_ok());
         assert!(fixed.next(Some(Answer { status: 200, body: b"" })).is_ok());
         assert!(fixed.next(Some(Answer { status: 500, body: b"" })).is_err());
