@@ -6,7 +6,7 @@
 #   build  a C compiler, the mold linker (Linux), Rust (through rustup when it is there)
 #   run    a PostgreSQL server, version 15 to 18
 #   e2e    Node 20 or later with npm
-#   bench  wrk, pgbench
+#   bench  nothing more: pgbench comes with the server, the HTTP load generator is ours
 #
 # Debian and Ubuntu (apt) and macOS (Homebrew) are done by the script; elsewhere it says what to install.
 set -euo pipefail
@@ -105,7 +105,7 @@ collect_apt() {
       run) if ! find_postgres >/dev/null; then apt_refresh; apt_postgres; fi ;;
       e2e)
         if ! have node; then packages+=(nodejs npm); else want npm npm; fi ;;
-      bench) want wrk wrk ;;
+      bench) ;;
       *) die "unknown part '$part' (build, run, e2e, bench)" ;;
     esac
   done
@@ -122,7 +122,7 @@ collect_mac() {
       build) xcode-select -p >/dev/null 2>&1 || die "run 'xcode-select --install' once, then this again" ;;
       run) find_postgres >/dev/null || packages+=(postgresql@17) ;;
       e2e) want node node ;;
-      bench) want wrk wrk ;;
+      bench) ;;
       *) die "unknown part '$part' (build, run, e2e, bench)" ;;
     esac
   done
@@ -139,7 +139,7 @@ report_other() {
       build) have cc || missing+=("a C compiler"); have mold || missing+=("the mold linker") ;;
       run) find_postgres >/dev/null || missing+=("a PostgreSQL server, version $pg_oldest-$pg_newest") ;;
       e2e) have node || missing+=("Node 20 or later") ;;
-      bench) have wrk || missing+=("wrk") ;;
+      bench) ;;
     esac
   done
   [ ${#missing[@]} -eq 0 ] || die "please install: $(printf '%s; ' "${missing[@]}")"

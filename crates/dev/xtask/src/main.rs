@@ -35,7 +35,8 @@ usage: cargo xtask COMMAND
                              the same for supabase-py
   conform auth --against URL [--only NAME] [--report FILE]
                              the same requests to Rowhouse's auth and to the reference at URL
-  bench [--seconds N]        reads and inserts through HTTP, as a ratio to pgbench in the same run
+  bench [data|auth|storm|all] [--seconds N] [--rounds N] [--case WORD] [--verbose]
+                             the data API and auth, as a ratio to pgbench in the same run
   bench density [--projects N]
                              many pooled projects: creation, memory, first and later requests";
 
