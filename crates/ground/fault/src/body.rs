@@ -20,6 +20,25 @@ pub fn rest_body_minimal(fault: &Fault) -> Vec<u8> {
     json!({ "code": fault.code, "message": fault.message }).to_string().into_bytes()
 }
 
+/// The data API's body for a batch of operations: with the number, from 0, of the one that failed. Null when all had
+/// succeeded and the transaction could not be kept.
+pub fn rest_batch_body(fault: &Fault, operation: Option<usize>) -> Vec<u8> {
+    json!({
+        "code": fault.code,
+        "details": fault.details,
+        "hint": fault.hint,
+        "message": fault.message,
+        "operation": operation,
+    })
+    .to_string()
+    .into_bytes()
+}
+
+/// The same where clients may know no more than code, message and operation.
+pub fn rest_batch_body_minimal(fault: &Fault, operation: Option<usize>) -> Vec<u8> {
+    json!({ "code": fault.code, "message": fault.message, "operation": operation }).to_string().into_bytes()
+}
+
 /// Auth's body. `dated` is whether the client asked for the API of 2024-01-01 or later, whose errors name
 /// their code in `code`; before it `code` is the HTTP status and `error_code` the code.
 ///

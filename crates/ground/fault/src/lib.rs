@@ -6,7 +6,10 @@
 
 mod body;
 
-pub use body::{auth_body, gateway_body, oauth_body, rest_body, rest_body_minimal};
+pub use body::{
+    auth_body, gateway_body, oauth_body, rest_batch_body, rest_batch_body_minimal, rest_body,
+    rest_body_minimal,
+};
 
 use http::{HeaderName, HeaderValue, StatusCode};
 use std::borrow::Cow;

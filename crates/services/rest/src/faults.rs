@@ -58,6 +58,22 @@ pub fn body_too_large() -> Fault {
     Fault::new(StatusCode::PAYLOAD_TOO_LARGE, "PGRST102", "The request body is too large")
 }
 
+/// An operation of a batch that is none.
+pub fn operation(message: String) -> Fault {
+    Fault::new(BAD_REQUEST, "PGRST102", message)
+        .with_hint("An operation is {\"method\", \"path\", \"headers\"?, \"prefer\"?, \"body\"?}.")
+}
+
+/// A batch of no operations, or of too many.
+pub fn batch_length(operations_max: usize) -> Fault {
+    Fault::new(BAD_REQUEST, "PGRST102", format!("A batch has 1 to {operations_max} operations"))
+}
+
+/// What a batch cannot hold: the root, and what is answered without a transaction.
+pub fn not_in_batch() -> Fault {
+    operation("An operation is on a table, a view or a function".to_owned())
+}
+
 /// A query in a body above the limit.
 pub fn query_too_large(bytes_max: usize) -> Fault {
     let text = format!("The query in the request body is larger than {bytes_max} bytes");

@@ -5,6 +5,7 @@
 //! runs it in one round trip, `response` answers. Only `execute` and the loading of the schema cache touch the
 //! database; everything before and after is pure.
 
+mod batch;
 mod bound;
 pub mod config;
 mod cors;

@@ -1,5 +1,8 @@
 //! A request's way through the stages.
 
+mod batch;
+
+use crate::batch::is_batch;
 use crate::bound;
 use crate::config::{OpenApiMode, Settings};
 use crate::cors;
@@ -11,7 +14,7 @@ use crate::plan::{Plan, Planner};
 use crate::request::{self, Incoming};
 use crate::response;
 use crate::schema::{SchemaCache, SchemaHandle, Unavailable};
-use crate::statement;
+use crate::statement::{self, VALUES_MAX};
 use axum::body::Body;
 use bytes::Bytes;
 use fault::Fault;
@@ -121,6 +124,9 @@ impl Rest {
         let received = self.receive(parts, body).await?;
         timing.skip();
         let (incoming, body) = (received.incoming(parts), received.body.clone());
+        if is_batch(incoming, &body) && settings.db_root_spec.is_none() {
+            return self.batch(parts, &caller, &cache, &body).await;
+        }
         let request = request::parse(incoming, body, settings)?;
         timing.note("parse");
         let plan = Planner { cache: &cache, settings }.plan(&request)?;
@@ -205,9 +211,6 @@ impl Rest {
 }
 
 const SERVER: &str = concat!("rowhouse/", env!("CARGO_PKG_VERSION"));
-
-/// The most values that a statement of PostgreSQL takes.
-const VALUES_MAX: usize = 65_535;
 
 /// What an API key binds a request to.
 fn bound_of(parts: &Parts) -> Option<&Bound> {

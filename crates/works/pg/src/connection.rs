@@ -52,6 +52,8 @@ pub struct Connection {
     transaction: TransactionStatus,
     /// Set while an exchange is under way, and for good once one failed.
     broken: bool,
+    /// Which step of the last pipeline the server refused.
+    failed_step: Option<usize>,
     /// An answer that is read in parts.
     open: Option<Box<parts::Open>>,
 }
@@ -102,6 +104,7 @@ impl Connection {
             notifications: VecDeque::new(),
             transaction: TransactionStatus::Idle,
             broken: false,
+            failed_step: None,
             open: None,
         })
     }
@@ -203,6 +206,12 @@ impl Connection {
         self.broken
     }
 
+    /// The number, from 0, of the step that the server refused in the last pipeline: every step before it had run.
+    /// Nothing when it refused none.
+    pub fn failed_step(&self) -> Option<usize> {
+        self.failed_step
+    }
+
     /// Whether a transaction is open.
     pub fn in_transaction(&self) -> bool {
         self.transaction == TransactionStatus::Open
@@ -244,6 +253,7 @@ impl Connection {
             return Err(Error::Closed);
         }
         self.broken = true;
+        self.failed_step = None;
         Ok(())
     }
 

@@ -4,12 +4,14 @@
 //! may be kept (one object wanted, few rows wanted, PUT), the transaction is opened explicitly and ended after the
 //! look; where it is rolled back anyway, its end is the pipeline's last step.
 
+mod batch;
 mod guard;
 mod outcome;
 mod settings;
 mod steps;
 mod verdict;
 
+pub use batch::run_batch;
 pub use guard::NEVER_SET;
 pub use outcome::Outcome;
 

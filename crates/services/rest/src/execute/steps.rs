@@ -57,7 +57,7 @@ impl Steps {
     }
 }
 
-fn begin(isolation: Option<Isolation>) -> String {
+pub(super) fn begin(isolation: Option<Isolation>) -> String {
     match isolation {
         Some(isolation) => format!("begin isolation level {}", isolation.as_sql()),
         None => "begin".to_owned(),

@@ -16,7 +16,19 @@ const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
 /// The response that a fault becomes.
 pub fn fault_response(fault: &Fault, settings: &Settings) -> Response<Body> {
-    let body = error_body(fault, settings);
+    response_of(fault, error_body(fault, settings))
+}
+
+/// The response that the fault of one operation of a batch becomes.
+pub fn batch_fault_response(fault: &Fault, operation: Option<usize>, settings: &Settings) -> Response<Body> {
+    let body = match settings.client_error_verbosity {
+        ErrorVerbosity::Verbose => fault::rest_batch_body(fault, operation),
+        ErrorVerbosity::Minimal => fault::rest_batch_body_minimal(fault, operation),
+    };
+    response_of(fault, body.into())
+}
+
+fn response_of(fault: &Fault, body: Bytes) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = fault.status;
     let headers = response.headers_mut();

@@ -76,8 +76,8 @@ pub enum Volatility {
     Immutable,
 }
 
-/// A transaction isolation level other than the default.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A transaction isolation level other than the default, the strictest last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Isolation {
     ReadCommitted,
     RepeatableRead,

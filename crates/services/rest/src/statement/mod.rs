@@ -15,6 +15,9 @@ use crate::plan::{Call, Level, Maker, Rows, Work, Write};
 use crate::request::{Count, MediaType, PlanType, Preferences, Representation, Request, Span};
 use sql::Fragment;
 
+/// The most values that a statement of PostgreSQL takes.
+pub const VALUES_MAX: usize = 65_535;
+
 /// The name of the part that writes or calls.
 const SOURCE: &str = "pgrst_source";
 

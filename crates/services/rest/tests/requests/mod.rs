@@ -1,5 +1,6 @@
 //! Requests, answered by a whole [`Rest`] over a real database.
 
+mod batch;
 mod bound;
 mod callers;
 mod calls;

@@ -72,6 +72,7 @@ impl Connection {
             Message::EmptyQueryResponse => results.push(std::mem::take(current)),
             Message::ErrorResponse(body) => {
                 let error = DbError::read(&body)?;
+                self.failed_step.get_or_insert(results.len());
                 failure.get_or_insert(Error::Db(Box::new(error)));
             }
             Message::CopyInResponse(_) => {
