@@ -58,6 +58,23 @@ pub fn body_too_large() -> Fault {
     Fault::new(StatusCode::PAYLOAD_TOO_LARGE, "PGRST102", "The request body is too large")
 }
 
+/// An explanation for another key than the service key.
+pub fn explain_forbidden() -> Fault {
+    Fault::new(StatusCode::FORBIDDEN, "service_key_needed", "Requests are explained to the service key only")
+        .with_hint("Send a secret key (sb_secret_… or the service_role key), from a server only.")
+}
+
+/// A header of the question that makes no sense.
+pub fn explain_header(name: &str, why: &str) -> Fault {
+    Fault::new(BAD_REQUEST, "PGRST102", format!("The header '{name}' cannot be used: {why}"))
+}
+
+/// What is answered without a statement, or asks for a plan already, is not explained.
+pub fn not_explained() -> Fault {
+    Fault::new(StatusCode::NOT_ACCEPTABLE, "PGRST107", "Only requests for rows can be explained")
+        .with_hint("Ask about a table, a view or a function, and for no other kind of plan.")
+}
+
 /// An operation of a batch that is none.
 pub fn operation(message: String) -> Fault {
     Fault::new(BAD_REQUEST, "PGRST102", message)

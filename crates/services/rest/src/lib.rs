@@ -22,6 +22,7 @@ pub mod schema;
 mod service;
 pub mod standalone;
 mod statement;
+mod why;
 
 pub use jwt::TokenCacheStatus;
 pub use service::Rest;

@@ -1,6 +1,7 @@
 //! A request's way through the stages.
 
 mod batch;
+mod why;
 
 use crate::batch::is_batch;
 use crate::bound;
@@ -15,6 +16,7 @@ use crate::request::{self, Incoming};
 use crate::response;
 use crate::schema::{SchemaCache, SchemaHandle, Unavailable};
 use crate::statement::{self, VALUES_MAX};
+use crate::why::is_asked;
 use axum::body::Body;
 use bytes::Bytes;
 use fault::Fault;
@@ -124,6 +126,9 @@ impl Rest {
         let received = self.receive(parts, body).await?;
         timing.skip();
         let (incoming, body) = (received.incoming(parts), received.body.clone());
+        if is_asked(&parts.headers) {
+            return self.explain(incoming, &caller, &cache, body).await;
+        }
         if is_batch(incoming, &body) && settings.db_root_spec.is_none() {
             return self.batch(parts, &caller, &cache, &body).await;
         }

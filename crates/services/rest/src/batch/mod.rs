@@ -6,7 +6,7 @@
 mod operation;
 mod result;
 
-pub use operation::{OPERATIONS_MAX, Operation, is_batch, operations};
+pub use operation::{Operation, is_batch, operations};
 pub use result::results;
 
 use crate::config::Settings;

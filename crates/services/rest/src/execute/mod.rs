@@ -10,10 +10,12 @@ mod outcome;
 mod settings;
 mod steps;
 mod verdict;
+mod why;
 
 pub use batch::run_batch;
 pub use guard::NEVER_SET;
 pub use outcome::Outcome;
+pub use why::{Examined, examine};
 
 use crate::config::{RoleSettings, Settings};
 use crate::faults;

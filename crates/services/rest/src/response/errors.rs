@@ -63,6 +63,12 @@ pub fn show_schemas(fault: &mut Fault, settings: &Settings) {
     }
 }
 
+/// A text with the names that clients know.
+pub fn shown_text(text: &str, settings: &Settings) -> String {
+    let rename = |text: String, (physical, shown): &(String, String)| renamed(&text, physical, shown);
+    settings.aliases.iter().fold(text.to_owned(), rename)
+}
+
 /// A text with one word for another; longer words that contain it stay.
 fn renamed(text: &str, word: &str, with: &str) -> String {
     let part_of_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');

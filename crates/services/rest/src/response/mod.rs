@@ -3,7 +3,7 @@
 mod errors;
 mod settings;
 
-pub use errors::{batch_fault_response, database_fault, fault_response, show_schemas};
+pub use errors::{batch_fault_response, database_fault, fault_response, show_schemas, shown_text};
 
 use crate::config::Settings;
 use crate::execute::Outcome;

@@ -9,6 +9,7 @@ mod pooled;
 mod query_method;
 mod reads;
 mod transactions;
+mod why;
 mod writes;
 
 use axum::body::Body;
