@@ -56,7 +56,7 @@ impl Examined<'_> {
     async fn examine(&self, connection: &mut Connection) -> Result<(Facts, Trial), Error> {
         let reads = self.plan.read_only();
         let executes = reads || self.runs_writes;
-        let mut facts = self.facts(connection, !(executes && !reads)).await?;
+        let mut facts = self.facts(connection, reads || !executes).await?;
         let mut trial = Trial::default();
         match self.tried(connection, "explain (format json) ").await? {
             Ok(rows) => trial.plan = rows.first().and_then(|row| serde_json::from_slice(row.bytes(0)?).ok()),
