@@ -2,13 +2,14 @@
 //!
 //! [`Auth`] is made per project and cheap: a pool, settings and a few counters. A request goes through
 //! `routes/` (parse, authorise, call, shape), which asks `flow/` what to do (pure) and has `store/` do it, in
-//! one or two round trips. Mail is never sent here: a message is a row in an outbox, written in the same
-//! transaction as the change that needs it.
+//! one or two round trips. A message is a row in an outbox, written in the same transaction as the
+//! change that needs it, and sent after that by [`Auth::deliver`].
 //!
 //! Behaviour, messages and codes are those of the reference server, which the tests of the public clients
 //! match; where we differ on purpose, a comment says so.
 
 mod call;
+mod deliver;
 mod external;
 mod flow;
 mod guard;
@@ -16,9 +17,11 @@ mod handover;
 mod hasher;
 mod hook;
 mod issue;
+mod letters;
 mod limits;
 mod message;
 mod moment;
+mod notice;
 mod provider;
 mod refusal;
 mod reply;
@@ -28,9 +31,9 @@ mod settings;
 mod store;
 
 pub use settings::{
-    Bell, CustomProviderSettings, ExternalSettings, HookError, HookFunction, HookSettings, MailSettings,
-    MfaSettings, OAuthServerSettings, ProviderSettings, RateLimits, RefreshTokenSettings, SealingKey,
-    SessionSettings, Settings,
+    Bell, CustomProviderSettings, ExternalSettings, HookError, HookFunction, HookSettings, LetterText,
+    MailSettings, MfaSettings, Notification, OAuthServerSettings, ProviderSettings, RateLimits,
+    RefreshTokenSettings, SealingKey, SessionSettings, Settings,
 };
 
 use axum::body::Body;

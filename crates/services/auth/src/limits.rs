@@ -7,6 +7,7 @@ use crate::settings::{RateLimits, Settings};
 use lru::LruCache;
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 /// Clients remembered; beyond it the one that was seen longest ago is forgotten.
 const CLIENTS_MAX: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
@@ -123,7 +124,11 @@ impl Limits {
     pub(crate) fn count_mail(&self, settings: &Settings, now: Moment) -> Outcome<()> {
         let limit = self.rates.email_sent;
         let free = settings.mailer_autoconfirm && limit > 0;
-        if free || count_in_hour(&self.mails, limit, now) {
+        let room = || match settings.mail.sent_refill {
+            None => count_in_hour(&self.mails, limit, now),
+            Some(every) => count_in_bucket(&self.mails, limit, every, now),
+        };
+        if free || room() {
             return Ok(());
         }
         Err(refuse(429, "over_email_send_rate_limit", "email rate limit exceeded"))
@@ -138,6 +143,22 @@ impl Limits {
     }
 }
 
+/// Whether there is one left in a bucket that gets another one every so often; it is taken then.
+fn count_in_bucket(window: &Mutex<Window>, limit: u32, every: Duration, now: Moment) -> bool {
+    let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);
+    let every = i64::try_from(every.as_secs()).unwrap_or(i64::MAX).max(1);
+    let back = (now.unix() - window.start).max(0) / every;
+    if window.start == 0 || back >= i64::from(window.count) {
+        *window = Window { start: now.unix(), count: 0 };
+    } else {
+        window.start += back * every;
+        window.count -= u32::try_from(back).unwrap_or(window.count);
+    }
+    let room = window.count < limit;
+    window.count += u32::from(room);
+    room
+}
+
 /// Whether there is room for one more in the current hour, which is taken then.
 fn count_in_hour(window: &Mutex<Window>, limit: u32, now: Moment) -> bool {
     let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);
@@ -147,4 +168,24 @@ fn count_in_hour(window: &Mutex<Window>, limit: u32, now: Moment) -> bool {
     let room = window.count < limit;
     window.count += u32::from(room);
     room
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::SystemTime;
+
+    #[test]
+    fn a_bucket_gets_one_back_at_a_time() {
+        let at = |seconds: u64| {
+            Moment::from_system(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 + seconds))
+        };
+        let (window, minute) = (Mutex::default(), Duration::from_secs(60));
+        let room = |seconds: u64| count_in_bucket(&window, 2, minute, at(seconds));
+        assert_eq!(
+            [room(0), room(0), room(59), room(60), room(61), room(119)],
+            [true, true, false, true, false, false]
+        );
+        assert_eq!([room(1000), room(1000), room(1001)], [true, true, false]);
+    }
 }

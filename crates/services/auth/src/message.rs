@@ -7,6 +7,7 @@ use crate::flow::pkce::Challenge;
 use crate::flow::redirect;
 use crate::moment::Moment;
 use crate::refusal::{Outcome, refuse};
+use crate::settings::MailSettings;
 use crate::store::db::Step;
 use crate::store::flow_states;
 use crate::store::one_time_tokens::{self, Purpose};
@@ -81,6 +82,7 @@ pub(crate) fn mail(
     if kind != Kind::Invite {
         check_mail_frequency(auth, to.last_sent, call.now)?;
     }
+    check_authorized(&settings.mail, to.address)?;
     auth.limits.count_mail(settings, call.now)?;
     let token = OneTime::new(to.address, settings.mailer_otp_length, challenge.is_some());
     let mut steps = token_steps(kind, to, &token, call.now);
@@ -130,6 +132,28 @@ pub(crate) fn token_steps(kind: Kind, to: Recipient<'_>, token: &OneTime, now: M
     let mut steps = vec![patch.on(to.user, now)];
     steps.extend(one_time_tokens::put(to.user, purpose, &token.hash, to.address, now));
     steps
+}
+
+/// Refuses an address to which the project's mail may not go.
+pub(crate) fn check_authorized(settings: &MailSettings, address: &str) -> Outcome<()> {
+    if is_authorized(settings, address) {
+        return Ok(());
+    }
+    let message = format!("Email address {address:?} cannot be used as it is not authorized");
+    Err(refuse(400, "email_address_not_authorized", message))
+}
+
+/// Whether mail may go to an address. What follows a plus sign in its local part does not count.
+pub(crate) fn is_authorized(settings: &MailSettings, address: &str) -> bool {
+    let list = &settings.authorized_addresses;
+    if list.is_empty() {
+        return true;
+    }
+    let plain = match address.rsplit_once('@') {
+        Some((local, domain)) => format!("{}@{domain}", local.split('+').next().unwrap_or(local)),
+        None => address.to_owned(),
+    };
+    list.iter().any(|known| known.eq_ignore_ascii_case(&plain))
 }
 
 /// Refuses a message of a kind too soon after the last.

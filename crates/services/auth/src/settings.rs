@@ -5,7 +5,7 @@ mod mail;
 mod refresh;
 
 pub use external::{CustomProviderSettings, ExternalSettings, ProviderSettings, SealingKey};
-pub use mail::{Bell, MailSettings};
+pub use mail::{Bell, LetterText, MailSettings, Notification};
 pub use refresh::RefreshTokenSettings;
 
 use std::sync::Arc;

@@ -4,7 +4,7 @@ use crate::Auth;
 use crate::call::Call;
 use crate::flow::one_time::OneTime;
 use crate::flow::pkce::Challenge;
-use crate::message::{self, check_mail_frequency};
+use crate::message::{self, check_authorized, check_mail_frequency};
 use crate::refusal::Outcome;
 use crate::store::db::Step;
 use crate::store::flow_states;
@@ -24,6 +24,10 @@ pub(super) fn request_steps(
 ) -> Outcome<Vec<Step>> {
     let (settings, now) = (&auth.settings, call.now);
     check_mail_frequency(auth, user.email_change_sent_at, now)?;
+    check_authorized(&settings.mail, email)?;
+    if settings.mailer_secure_email_change && !user.email().is_empty() {
+        check_authorized(&settings.mail, user.email())?;
+    }
     auth.limits.count_mail(settings, now)?;
     let digits = settings.mailer_otp_length;
     let new = OneTime::new(email, digits, challenge.is_some());

@@ -11,8 +11,10 @@ use crate::handover;
 use crate::issue::Grant;
 use crate::limits::Bucket;
 use crate::message::too_soon;
+use crate::notice;
 use crate::refusal::{Outcome, database, internal, invalid, refuse};
 use crate::reply;
+use crate::settings::Notification;
 use crate::store::audit::Actor;
 use crate::store::db::{Step, first, last};
 use crate::store::factors;
@@ -126,7 +128,13 @@ pub(super) async fn verify(auth: &Auth, call: &Call) -> Outcome<Response<Body>> 
     steps.push(factors::challenge_use(challenge, &mark, call.now));
     steps.extend(token_steps);
     steps.extend(raise_steps(call, factor, &session));
-    let results = unit.commit(steps).await.map_err(database(FAILED))?;
+    if !factor.is_verified() {
+        let details = json!({ "factor_type": factor.factor_type });
+        let what = Notification::MfaFactorEnrolled;
+        // First, as the user comes last.
+        steps.splice(0..0, notice::step(auth, call, what, &signed.user, signed.user.email(), details));
+    }
+    let results = handover::finish(auth, call, unit, steps).await.map_err(handover::failed(FAILED))?;
     let user: User = last(&results).map_err(database(FAILED))?;
     let session = raised(session, method(&factor.factor_type), call);
     let method = method(&factor.factor_type);

@@ -5,9 +5,12 @@ use crate::call::Call;
 use crate::flow::session::Assurance;
 use crate::flow::{address, totp};
 use crate::guard::{self, Signed};
+use crate::handover;
 use crate::moment::Moment;
+use crate::notice;
 use crate::refusal::{Outcome, database, internal, invalid, refuse};
 use crate::reply;
+use crate::settings::Notification;
 use crate::store::audit::Actor;
 use crate::store::factors::{self, NewFactor};
 use crate::store::records::{Factor, Session};
@@ -180,7 +183,12 @@ pub(super) async fn unenroll(auth: &Auth, call: &Call) -> Outcome<Response<Body>
     let traits = json!({ "factor_id": factor.id, "factor_status": factor.status, "session_id": session.id });
     steps.extend(auth.audit(&Actor::user(&signed.user), "factor_unenrolled", Some(traits), call));
     steps.extend(sessions::downgrade(user, factor.id, method(&factor.factor_type), call.now));
-    auth.db.run(steps).await.map_err(database(FAILED))?;
+    if factor.is_verified() {
+        let details = json!({ "factor_type": factor.factor_type });
+        let what = Notification::MfaFactorUnenrolled;
+        steps.extend(notice::step(auth, call, what, &signed.user, signed.user.email(), details));
+    }
+    handover::run(auth, call, steps).await.map_err(handover::failed(FAILED))?;
     Ok(reply::ok(&json!({ "id": factor.id })))
 }
 

@@ -3,8 +3,11 @@
 use crate::Auth;
 use crate::call::Call;
 use crate::guard::{self, token_audience};
+use crate::handover::{self, Unsent};
+use crate::notice;
 use crate::refusal::{Outcome, Refusal, database, refuse};
 use crate::reply;
+use crate::settings::Notification;
 use crate::store::audit::Actor;
 use crate::store::db::Step;
 use crate::store::records::{Identity, User};
@@ -46,7 +49,13 @@ pub(super) async fn delete(auth: &Auth, call: &Call) -> Outcome<Response<Body>> 
     steps.push(identities::delete(id, user.id));
     steps.extend(address_steps(auth, call, user, gone));
     steps.push(users::refresh_providers(user.id, call.now));
-    auth.db.run(steps).await.map_err(conflict)?;
+    let to = if user.email().is_empty() { gone.email() } else { user.email() };
+    let details = json!({ "provider": gone.provider });
+    steps.extend(notice::step(auth, call, Notification::IdentityUnlinked, user, to, details));
+    handover::run(auth, call, steps).await.map_err(|unsent| match unsent {
+        Unsent::Database(error) => conflict(error),
+        Unsent::Refused(refusal) => refusal,
+    })?;
     Ok(reply::ok(&json!({})))
 }
 

@@ -3,11 +3,13 @@
 mod absent;
 mod admin_audit;
 mod admin_factors;
+mod admin_mail;
 mod admin_user_delete;
 mod admin_user_update;
 mod admin_users;
 mod authorize;
 mod callback;
+mod confirm_page;
 mod custom_providers;
 mod email_change;
 mod factor_verify;
@@ -71,6 +73,7 @@ pub(crate) enum Endpoint {
     Reauthenticate,
     Invite,
     AdminAudit,
+    AdminMail,
     AdminUserList,
     AdminUserCreate,
     AdminUserGet,
@@ -133,6 +136,7 @@ const ROUTES: &[(Method, &str, Endpoint)] = &[
     (Method::GET, "/reauthenticate", Endpoint::Reauthenticate),
     (Method::POST, "/invite", Endpoint::Invite),
     (Method::GET, "/admin/audit", Endpoint::AdminAudit),
+    (Method::GET, "/admin/mail", Endpoint::AdminMail),
     (Method::GET, "/admin/users", Endpoint::AdminUserList),
     (Method::POST, "/admin/users", Endpoint::AdminUserCreate),
     (Method::GET, "/admin/users/:id", Endpoint::AdminUserGet),
@@ -227,6 +231,7 @@ pub(crate) async fn run(auth: &Auth, endpoint: Endpoint, call: &Call) -> Outcome
         Endpoint::Reauthenticate => reauthenticate::run(auth, call).await,
         Endpoint::Invite => invite::run(auth, call).await,
         Endpoint::AdminAudit => admin_audit::run(auth, call).await,
+        Endpoint::AdminMail => admin_mail::run(auth, call).await,
         Endpoint::AdminUserList => admin_users::list(auth, call).await,
         Endpoint::AdminUserCreate => admin_users::create(auth, call).await,
         Endpoint::AdminUserGet => admin_users::get(auth, call).await,

@@ -5,7 +5,7 @@ use crate::call::Call;
 use crate::flow::one_time::OneTime;
 use crate::guard;
 use crate::handover;
-use crate::message::check_mail_frequency;
+use crate::message::{check_authorized, check_mail_frequency};
 use crate::refusal::{Outcome, invalid, refuse};
 use crate::reply;
 use crate::store::audit::Actor;
@@ -47,6 +47,7 @@ pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
 fn mail_steps(auth: &Auth, call: &Call, user: &User) -> Outcome<Vec<Step>> {
     let now = call.now;
     check_mail_frequency(auth, user.reauthentication_sent_at, now)?;
+    check_authorized(&auth.settings.mail, user.email())?;
     auth.limits.count_mail(&auth.settings, now)?;
     let token = OneTime::new(user.email(), auth.settings.mailer_otp_length, false);
     let patch =

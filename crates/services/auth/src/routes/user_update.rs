@@ -7,8 +7,10 @@ use crate::flow::session::Assurance;
 use crate::flow::{address, one_time, password};
 use crate::guard::{self, Signed};
 use crate::handover;
+use crate::notice;
 use crate::refusal::{Outcome, database, invalid, refuse};
 use crate::reply;
+use crate::settings::Notification;
 use crate::store::audit::Actor;
 use crate::store::db::{Step, first, last};
 use crate::store::records::User;
@@ -218,6 +220,8 @@ fn write(
         steps.push(sessions::delete_all(user.id, signed.session.as_ref().map(|session| session.id)));
         steps.extend(password_steps(user, &hash, now));
         steps.extend(auth.audit(&actor, "user_updated_password", None, call));
+        let what = Notification::PasswordChanged;
+        steps.extend(notice::step(auth, call, what, user, user.email(), Value::Null));
     }
     let mut patch = Patch::new();
     if let Some(data) = params.data {

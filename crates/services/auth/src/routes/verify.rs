@@ -1,17 +1,21 @@
 //! `GET` and `POST /verify`: a code or a link comes back, and with it the proof of an address.
 
+use super::confirm_page;
 use super::user_update::{own_identity_steps, password_steps};
 use crate::Auth;
 use crate::call::Call;
 use crate::flow::one_time::{self, PKCE_PREFIX};
 use crate::flow::{address, redirect};
 use crate::guard::audience;
+use crate::handover;
 use crate::issue::{Grant, NewSession};
 use crate::limits::Bucket;
 use crate::message;
 use crate::moment::Moment;
+use crate::notice;
 use crate::refusal::{Outcome, Refusal, Shape, database, invalid, refuse};
 use crate::reply;
+use crate::settings::Notification;
 use crate::store::audit::Actor;
 use crate::store::db::{Step, Unit, first, last};
 use crate::store::one_time_tokens::{self, Purpose};
@@ -92,6 +96,9 @@ enum Verified {
 
 pub(super) async fn post(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
     auth.limits.count(Bucket::Verify, &auth.settings, call)?;
+    if auth.settings.mail.confirm_page && confirm_page::is_pressed(call) {
+        return follow(auth, call).await;
+    }
     let params: Params = call.json()?;
     let kind = params.kind.clone().unwrap_or_default();
     if kind.is_empty() {
@@ -106,6 +113,14 @@ pub(super) async fn post(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
 
 pub(super) async fn get(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
     auth.limits.count(Bucket::Verify, &auth.settings, call)?;
+    if auth.settings.mail.confirm_page && !call.query("type").is_empty() && !call.query("token").is_empty() {
+        return Ok(confirm_page::show(call.query("type")));
+    }
+    follow(auth, call).await
+}
+
+/// Uses a link up.
+async fn follow(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
     let (kind, token) = (call.query("type"), call.query("token"));
     if kind.is_empty() {
         return Err(invalid("Verify requires a verification type"));
@@ -240,12 +255,13 @@ async fn verify(
         return Ok(Verified::Half);
     }
     let mut steps = confirm_steps(auth, call, kind, &user).await?;
+    steps.extend(told_steps(auth, call, kind, &user));
     steps.push(users::refresh_providers(user.id, call.now));
     match flow {
         None => start_session(auth, call, unit, user.id, steps)
             .await
             .map(|grant| Verified::Session(Box::new(grant))),
-        Some(method) => issue_code(call, unit, user.id, method, steps).await.map(Verified::Code),
+        Some(method) => issue_code(auth, call, unit, user.id, method, steps).await.map(Verified::Code),
     }
 }
 
@@ -287,12 +303,13 @@ async fn start_session(
 ) -> Outcome<Grant> {
     let session = NewSession::new(user, "otp");
     steps.extend(session.steps(call));
-    let results = unit.commit(steps).await.map_err(database(FAILED))?;
+    let results = handover::finish(auth, call, unit, steps).await.map_err(handover::failed(FAILED))?;
     let user = last(&results).map_err(database(FAILED))?;
     session.grant(auth, call, user).await
 }
 
 async fn issue_code(
+    auth: &Auth,
     call: &Call,
     unit: Unit,
     user: Uuid,
@@ -301,7 +318,7 @@ async fn issue_code(
 ) -> Outcome<String> {
     let code = Uuid::new_v4().to_string();
     steps.push(flow_states::issue(user, method, &code, call.now));
-    let results = unit.commit(steps).await.map_err(database(FAILED))?;
+    let results = handover::finish(auth, call, unit, steps).await.map_err(handover::failed(FAILED))?;
     if results.last().is_none_or(|rows| rows.is_empty()) {
         let message = "No associated flow state found. No valid flow state found for user.";
         return Err(refuse(400, "flow_state_not_found", message));
@@ -424,6 +441,21 @@ async fn confirm_steps(auth: &Auth, call: &Call, kind: Kind, user: &User) -> Out
         }
     }
     Ok(steps)
+}
+
+/// Tells the user of an address that has changed, at one that was theirs before.
+fn told_steps(auth: &Auth, call: &Call, kind: Kind, user: &User) -> Option<Step> {
+    let (what, details) = match kind {
+        Kind::EmailChange => (
+            Notification::EmailChanged,
+            json!({ "old_email": user.email(), "email": user.email_change.as_deref().unwrap_or_default() }),
+        ),
+        Kind::PhoneChange if !user.phone().is_empty() => {
+            (Notification::PhoneChanged, json!({ "old_phone": user.phone() }))
+        }
+        _ => return None,
+    };
+    notice::step(auth, call, what, user, user.email(), details)
 }
 
 fn confirm_email_steps(user: &User, now: Moment) -> [Step; 2] {

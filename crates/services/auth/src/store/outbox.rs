@@ -66,3 +66,56 @@ pub(crate) fn take(channels: &[Channel]) -> Step {
     let names: Vec<&str> = channels.iter().map(|channel| channel.as_str()).collect();
     Step::new(include_str!("sql/outbox_take.sql"), [text(format!("{{{}}}", names.join(",")))])
 }
+
+/// A message that is to be sent now.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Due {
+    pub(crate) id: i64,
+    pub(crate) created_at: Moment,
+    pub(crate) kind: String,
+    pub(crate) recipient: String,
+    pub(crate) data: Value,
+    /// This one included.
+    pub(crate) attempts: u32,
+    pub(crate) expires_at: Option<Moment>,
+    /// Whether its code is still good.
+    pub(crate) is_current: bool,
+    /// The user's address, number and metadata; nothing when the user is gone.
+    pub(crate) user: Option<Value>,
+}
+
+/// Claims messages that are due until a moment by which they will have been sent.
+pub(crate) fn claim(channel: Channel, now: Moment, until: Moment, count: u32) -> Step {
+    let params = [text(channel.as_str()), param(now), param(until), param(count)];
+    Step::new(include_str!("sql/outbox_claim.sql"), params)
+}
+
+/// When the next message is due.
+pub(crate) fn next(channel: Channel) -> Step {
+    Step::new(include_str!("sql/outbox_next.sql"), [text(channel.as_str())])
+}
+
+/// Takes away a message that was sent.
+pub(crate) fn delete(id: i64) -> Step {
+    Step::new(include_str!("sql/outbox_delete.sql"), [param(id)])
+}
+
+/// Puts off a message to another time.
+pub(crate) fn retry(id: i64, at: Moment, reason: &str) -> Step {
+    Step::new(include_str!("sql/outbox_retry.sql"), [param(id), param(at), text(reason)])
+}
+
+/// Gives a message up.
+pub(crate) fn fail(id: i64, now: Moment, reason: &str) -> Step {
+    Step::new(include_str!("sql/outbox_fail.sql"), [param(id), param(now), text(reason)])
+}
+
+/// Forgets messages that were given up before a moment, and all but the newest.
+pub(crate) fn trim(before: Moment, kept: u32) -> Step {
+    Step::new(include_str!("sql/outbox_trim.sql"), [param(before), param(kept)])
+}
+
+/// What waits and what was given up.
+pub(crate) fn list(count: u64) -> Step {
+    Step::new(include_str!("sql/outbox_list.sql"), [param(count)])
+}

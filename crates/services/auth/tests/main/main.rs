@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets the unexpected must stop, helpers of tests too")]
 
 mod admin;
+mod delivery;
 mod factors;
 mod hooks;
 mod links;

@@ -1,0 +1,2 @@
+-- $1 id
+delete from rowhouse.mail_outbox where id = $1
