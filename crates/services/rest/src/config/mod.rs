@@ -103,6 +103,12 @@ pub struct Settings {
     pub hidden_relation_prefix: Option<String>,
     /// Request bodies above this many bytes are refused.
     pub body_bytes_max: usize,
+    /// `server-stream-bytes-min`: replies above this many bytes are passed on as they come from the database.
+    pub stream_bytes_min: usize,
+    /// `server-stream-stall-timeout`: how long a client may take to read 256 KB of such a reply.
+    pub stream_stall_timeout: Duration,
+    /// `server-etag-enabled`: whether replies to reads carry an entity tag.
+    pub etag_enabled: bool,
 
     /// Settings of the roles that the login role may become, applied in transactions of that role. Read from
     /// the database with the in-database configuration.
@@ -211,6 +217,9 @@ impl Default for Settings {
             extra_settings: Vec::new(),
             hidden_relation_prefix: None,
             body_bytes_max: 64 * 1024 * 1024,
+            stream_bytes_min: 1024 * 1024,
+            stream_stall_timeout: Duration::from_secs(30),
+            etag_enabled: true,
             role_settings: Vec::new(),
         }
     }

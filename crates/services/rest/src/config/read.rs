@@ -98,6 +98,9 @@ pub fn settings(sources: &Sources, secret: Option<Vec<u8>>) -> Result<Settings> 
         extra_settings: default.extra_settings,
         hidden_relation_prefix: default.hidden_relation_prefix,
         body_bytes_max: default.body_bytes_max,
+        stream_bytes_min: sources.number("server-stream-bytes-min").unwrap_or(default.stream_bytes_min),
+        stream_stall_timeout: seconds("server-stream-stall-timeout", default.stream_stall_timeout),
+        etag_enabled: sources.flag("server-etag-enabled").unwrap_or(default.etag_enabled),
         role_settings: default.role_settings,
     })
 }

@@ -5,13 +5,12 @@
 //! anew, and what only some of them say is taken back in between.
 
 use super::settings::{bound_again, transaction_settings};
-use super::steps::{begin, pre_request};
-use super::verdict::{check, checks_before_commit};
-use super::{Context, Outcome, Watched, guard, lines, outcome, planned_rows, total};
+use super::steps::{Places, begin, pre_request};
+use super::verdict::checks_before_commit;
+use super::{Context, Watched, guard, outcome};
 use crate::batch::{Done, Failure, Prepared};
-use crate::faults;
 use crate::response::database_fault;
-use crate::statement::{Layout, Statement};
+use crate::statement::Statement;
 use fault::Fault;
 use pg::{Error, Pipeline, Pool, Rows};
 use sql::Fragment;
@@ -20,9 +19,7 @@ use std::ops::Range;
 /// Where an operation's steps are.
 struct Place {
     steps: Range<usize>,
-    main: usize,
-    estimate: Option<usize>,
-    layout: Option<Layout>,
+    parts: Places,
 }
 
 /// A batch as a pipeline.
@@ -117,17 +114,11 @@ impl Batch {
             context.step(pipeline, again);
         }
         guard::add(pipeline, context, &next.plan);
-        let layout = statement.layout;
-        let main = pipeline.len();
-        context.step(pipeline, statement.main);
-        let estimate = statement.estimate.map(|estimate| {
-            context.step(pipeline, estimate);
-            pipeline.len() - 1
-        });
+        let parts = Places::add(pipeline, context, statement);
         if apart {
             pipeline.step("release savepoint rowhouse_read", Vec::new());
         }
-        Place { steps: from..pipeline.len(), main, estimate, layout }
+        Place { steps: from..pipeline.len(), parts }
     }
 
     /// Undoes what only the operation before said: its answer's settings, its time zone, its function's settings.
@@ -180,17 +171,8 @@ fn look(
     let mut done = Vec::with_capacity(prepared.len());
     for (number, (prepared, place)) in prepared.into_iter().zip(places).enumerate() {
         let failed = |fault: Fault| Failure { operation: Some(number), fault };
-        let main = results.get(place.main).ok_or_else(|| failed(faults::internal("no result")))?;
-        let outcome = match place.layout {
-            None => Outcome { body: lines(main), ..Outcome::default() },
-            Some(layout) => {
-                let mut outcome = outcome(main, layout);
-                let estimated = place.estimate.and_then(|at| results.get(at)).and_then(planned_rows);
-                outcome.total = total(outcome.total, estimated, &prepared.request, context.settings);
-                check(&outcome, &prepared.request, &prepared.plan).map_err(failed)?;
-                outcome
-            }
-        };
+        let asked = (&prepared.request, &*prepared.plan);
+        let outcome = outcome::read(results, place.parts, asked, context.settings).map_err(failed)?;
         done.push(Done { prepared, outcome });
     }
     Ok(done)

@@ -5,16 +5,19 @@
 //! look; where it is rolled back anyway, its end is the pipeline's last step.
 
 mod batch;
+mod encoding;
 mod guard;
 mod outcome;
 mod settings;
 mod steps;
+mod stream;
 mod verdict;
 mod why;
 
 pub use batch::run_batch;
 pub use guard::NEVER_SET;
 pub use outcome::Outcome;
+pub use stream::Content;
 pub use why::{Examined, examine};
 
 use crate::config::{RoleSettings, Settings};
@@ -25,12 +28,10 @@ use crate::response::database_fault;
 use crate::statement::Statement;
 use fault::Fault;
 use model::{Bound, Caller};
-use outcome::{lines, outcome, planned_rows, total};
-use pg::{Connection, Error, Param, Pipeline, Pool, Rows};
+use pg::{Begun, Connection, Error, Param, Pipeline, Pool, Remainder, Rows, Watch};
 use settings::transaction_settings;
 use sql::Fragment;
 use steps::{Steps, pre_request};
-use verdict::check;
 
 /// Everything about a request that its transaction is told.
 #[derive(Clone, Copy)]
@@ -91,33 +92,34 @@ pub async fn run(
     plan: &RowsPlan,
     statement: Statement,
 ) -> Result<Outcome, Fault> {
-    let layout = statement.layout;
     let steps = Steps::of(context, request, plan, statement);
     let fault = |error: Error| database_fault(&error, context.is_authenticated());
     let mut connection = pool.get().await.map_err(fault)?;
-    let results = match run_once(&mut connection, &steps.pipeline).await {
+    let watch = steps.watch(context.settings);
+    let begun = match run_once(&mut connection, &steps.pipeline, watch).await {
         Err(error) if steps.explicit && error.is_stale_statement() => {
-            run_once(&mut connection, &steps.pipeline).await
+            run_once(&mut connection, &steps.pipeline, watch).await
         }
         other => other,
     };
-    let results = results.map_err(fault)?;
-    let main = results.get(steps.main).ok_or_else(|| faults::internal("no result"))?;
-    let estimated = steps.estimate.and_then(|at| results.get(at)).and_then(planned_rows);
-    let verdict = match layout {
-        None => Ok(Outcome { body: lines(main), ..Outcome::default() }),
-        Some(layout) => {
-            let mut outcome = outcome(main, layout);
-            outcome.total = total(outcome.total, estimated, request, context.settings);
-            check(&outcome, request, plan).map(|()| outcome)
+    let begun = begun.map_err(fault)?;
+    let verdict = outcome::read(&begun.results, steps.places, (request, plan), context.settings);
+    if begun.rest != Remainder::Nothing {
+        if let Ok(mut outcome) = verdict {
+            let pour = stream::Pour { connection, keeps: !plan.read_only(), settings: context.settings };
+            outcome.more_rows = begun.rest == Remainder::Rows;
+            outcome.body = pour.start(&begun, outcome.body);
+            return Ok(outcome);
         }
-    };
+        connection.finish().await.map_err(fault)?;
+    }
     if connection.in_transaction() {
         let end = if verdict.is_ok() { "commit" } else { "rollback" };
         connection.query(end, &[]).await.map_err(fault)?;
     }
     verdict
 }
+
 /// Runs one fixed statement in a read-only transaction of the caller's: for what is not rows.
 pub async fn run_read(
     pool: &Pool,
@@ -137,9 +139,9 @@ pub async fn run_read(
     results.pop().ok_or_else(|| faults::internal("no result"))
 }
 /// Runs a pipeline and leaves no failed transaction behind.
-async fn run_once(connection: &mut Connection, pipeline: &Pipeline) -> Result<Vec<Rows>, Error> {
+async fn run_once(connection: &mut Connection, pipeline: &Pipeline, watch: Watch) -> Result<Begun, Error> {
     let mut watched = Watched { connection, answered: false };
-    let result = watched.connection.run(pipeline).await;
+    let result = watched.connection.run_in_parts(pipeline, watch).await;
     watched.answered = true;
     drop(watched);
     if result.is_err() && connection.in_transaction() && !connection.is_broken() {

@@ -3,11 +3,12 @@
 use super::settings::{bound_again, transaction_settings};
 use super::verdict::checks_before_commit;
 use super::{Context, guard};
+use crate::config::Settings;
 use crate::plan::Rows as RowsPlan;
 use crate::request::Request;
 use crate::schema::Isolation;
-use crate::statement::Statement;
-use pg::Pipeline;
+use crate::statement::{Form, Statement};
+use pg::{Parts, Pipeline, Watch};
 use sql::Fragment;
 
 /// What is sent, and where among the results the wanted ones are.
@@ -15,8 +16,34 @@ pub(super) struct Steps {
     pub pipeline: Pipeline,
     /// The transaction is opened by a step of its own.
     pub explicit: bool,
+    pub places: Places,
+}
+
+/// Where a statement's parts are among the steps.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Places {
+    pub form: Form,
     pub main: usize,
     pub estimate: Option<usize>,
+    pub before: Option<usize>,
+    pub after: Option<usize>,
+}
+
+impl Places {
+    /// Adds a statement. What the headers of a body need comes before it.
+    pub(super) fn add(pipeline: &mut Pipeline, context: Context<'_>, statement: Statement) -> Self {
+        let add = |pipeline: &mut Pipeline, fragment| {
+            context.step(pipeline, fragment);
+            pipeline.len() - 1
+        };
+        Places {
+            form: statement.form,
+            estimate: statement.estimate.map(|estimate| add(pipeline, estimate)),
+            before: statement.before.map(|before| add(pipeline, before)),
+            main: add(pipeline, statement.main),
+            after: statement.after.map(|after| add(pipeline, after)),
+        }
+    }
 }
 
 impl Steps {
@@ -43,17 +70,22 @@ impl Steps {
             context.step(&mut pipeline, again);
         }
         guard::add(&mut pipeline, context, plan);
-        let main = pipeline.len();
-        context.step(&mut pipeline, statement.main);
-        let estimate = statement.estimate.map(|estimate| {
-            context.step(&mut pipeline, estimate);
-            pipeline.len() - 1
-        });
+        let places = Places::add(&mut pipeline, context, statement);
         if rolls_back {
             pipeline.step("set constraints all immediate", Vec::new());
             pipeline.step("rollback", Vec::new());
         }
-        Steps { pipeline, explicit, main, estimate }
+        Steps { pipeline, explicit, places }
+    }
+}
+
+impl Steps {
+    /// What of the answer may be handed over before it is all there.
+    pub(super) fn watch(&self, settings: &Settings) -> Watch {
+        let form = self.places.form;
+        let of = if form == Form::Lines { Parts::Rows } else { Parts::Value };
+        let bytes_max = if form == Form::Explained { usize::MAX } else { settings.stream_bytes_min };
+        Watch { step: self.places.main, bytes_max, of }
     }
 }
 

@@ -65,7 +65,7 @@ impl Examined<'_> {
         if executes && trial.error.is_none() {
             match self.tried(connection, "").await? {
                 Ok(rows) => {
-                    let outcome = outcome(&rows, self.layout);
+                    let outcome = outcome::of_row(&rows, self.layout);
                     trial.rows = Some(outcome.rows);
                     let refused = check(&outcome, self.request, self.plan).err();
                     trial.error = refused.map(|fault| refusal(fault, "statement"));

@@ -19,6 +19,8 @@ pub enum Maker {
         stripped: bool,
     },
     Csv,
+    /// A JSON value on each line.
+    Lines,
     GeoJson,
     /// An aggregate over the rows. `row_type` is what a row is cast to first.
     Aggregate {
@@ -77,6 +79,7 @@ fn builtin(media: &MediaType) -> Option<(Maker, MediaType)> {
     let maker = match media {
         MediaType::Json | MediaType::Any => Maker::Json { stripped: false },
         MediaType::Csv => Maker::Csv,
+        MediaType::Lines => Maker::Lines,
         MediaType::GeoJson => Maker::GeoJson,
         _ => return None,
     };

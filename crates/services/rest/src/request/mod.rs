@@ -3,6 +3,7 @@
 
 mod field;
 mod filter;
+mod lines;
 mod media;
 mod order;
 mod payload;
@@ -53,6 +54,8 @@ pub struct Request {
     /// The acceptable media types, best first.
     pub accept: Vec<MediaType>,
     pub content_type: MediaType,
+    /// `If-None-Match`: what the client has already.
+    pub none_match: Option<String>,
 }
 
 /// What is to be done, and on what.
@@ -136,6 +139,7 @@ pub fn parse(incoming: Incoming, body: Bytes, settings: &Settings) -> Result<Req
         prefer: Preferences::parse(headers, settings.db_tx_end.allow_override),
         accept: header(headers, "accept").map_or_else(|| vec![MediaType::Any], |text| media::accepted(&text)),
         content_type,
+        none_match: header(headers, "if-none-match").map(std::borrow::Cow::into_owned),
         query,
         action,
     })

@@ -1,5 +1,6 @@
 //! Request bodies: what is in them, without looking at more than the keys.
 
+use super::lines;
 use super::media::MediaType;
 use super::query::decode_form;
 use crate::faults;
@@ -50,6 +51,10 @@ pub fn read(
             Ok((Payload::Json(Bytes::from_static(b"{}")), BTreeSet::new()))
         }
         (MediaType::Json, None) => json(body),
+        (MediaType::Lines, columns) => {
+            let (array, keys) = lines::to_array(&body, columns.is_none())?;
+            Ok((Payload::Json(array), columns.cloned().unwrap_or(keys)))
+        }
         (MediaType::Csv, _) => {
             json(csv_to_json(&body)?).map_err(|_| faults::body("All lines must have same number of fields"))
         }
@@ -155,7 +160,7 @@ fn keys<'de, A: MapAccess<'de>>(mut map: A) -> Result<BTreeSet<String>, A::Error
 }
 
 /// The keys of an array's element; nothing when it is not an object.
-struct RowKeys(Option<BTreeSet<String>>);
+pub(super) struct RowKeys(pub(super) Option<BTreeSet<String>>);
 
 impl<'de> serde::Deserialize<'de> for RowKeys {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -1,12 +1,13 @@
 //! The last stage: what the database answered becomes an HTTP response.
 
 mod errors;
+mod etag;
 mod settings;
 
 pub use errors::{batch_fault_response, database_fault, fault_response, show_schemas, shown_text};
 
 use crate::config::Settings;
-use crate::execute::Outcome;
+use crate::execute::{Content, Outcome};
 use crate::faults;
 use crate::plan::{Rows, Work, Write};
 use crate::request::{
@@ -33,12 +34,12 @@ const HEADERS_USUAL: usize = 12;
 struct Draft {
     status: StatusCode,
     headers: HeaderMap,
-    body: Bytes,
+    body: Content,
 }
 
 impl Draft {
     fn new(status: StatusCode) -> Self {
-        Draft { status, headers: HeaderMap::with_capacity(HEADERS_USUAL), body: Bytes::new() }
+        Draft { status, headers: HeaderMap::with_capacity(HEADERS_USUAL), body: Content::default() }
     }
 
     /// Adds a header; a value that cannot be one is left out.
@@ -49,9 +50,11 @@ impl Draft {
         self
     }
 
-    /// Adds a body with its type and length.
-    fn body(&mut self, body: Bytes, media: &MediaType, request: &Request, settings: &Settings) {
-        self.header(CONTENT_LENGTH, body.len().to_string());
+    /// Adds a body with its type and, where it is known, its length.
+    fn body(&mut self, body: Content, media: &MediaType, request: &Request, settings: &Settings) {
+        if let Some(length) = body.length() {
+            self.header(CONTENT_LENGTH, length.to_string());
+        }
         self.content_type(media, request, settings);
         self.body = body;
     }
@@ -99,6 +102,9 @@ pub fn rows(
     warn_about_names(&mut draft, plan, settings);
     settings::override_status(&mut draft.status, status.as_deref())?;
     settings::override_headers(&mut draft.headers, headers.as_deref())?;
+    if settings.etag_enabled && etag::suits(plan) {
+        etag::mark(&mut draft, request.none_match.as_deref());
+    }
     Ok(draft.finish())
 }
 
@@ -157,16 +163,17 @@ fn called(
 /// Status and `Content-Range` of rows that were read; the body is that of a range beyond the end.
 fn ranged(outcome: &Outcome, request: &Request, settings: &Settings) -> Draft {
     let lower = request.span.lower;
-    let upper = lower + outcome.rows - 1;
+    let upper = (!outcome.more_rows).then(|| lower + outcome.rows - 1);
     let status = match outcome.total {
+        Some(_) if outcome.more_rows => StatusCode::OK,
         Some(total) if lower > total => StatusCode::RANGE_NOT_SATISFIABLE,
         Some(total) if outcome.rows < total => StatusCode::PARTIAL_CONTENT,
         _ => StatusCode::OK,
     };
     let mut draft = Draft::new(status);
-    draft.header(CONTENT_RANGE, content_range(Span { lower, upper: Some(upper) }, outcome.total));
+    draft.header(CONTENT_RANGE, content_range(Span { lower, upper }, outcome.total));
     if let (StatusCode::RANGE_NOT_SATISFIABLE, Some(total)) = (status, outcome.total) {
-        draft.body = errors::error_body(&faults::offset_beyond(lower, total), settings);
+        draft.body = errors::error_body(&faults::offset_beyond(lower, total), settings).into();
     }
     draft
 }
@@ -292,7 +299,7 @@ pub fn description(document: Bytes, head: bool, request: &Request, settings: &Se
     if head {
         draft.content_type(&MediaType::OpenApi, request, settings);
     } else {
-        draft.body(document, &MediaType::OpenApi, request, settings);
+        draft.body(document.into(), &MediaType::OpenApi, request, settings);
     }
     draft.finish()
 }

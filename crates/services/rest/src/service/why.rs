@@ -7,7 +7,7 @@ use crate::faults;
 use crate::plan::{Plan, Planner};
 use crate::request::{self, Incoming};
 use crate::schema::SchemaCache;
-use crate::statement::{self, VALUES_MAX};
+use crate::statement::{self, Form, VALUES_MAX};
 use crate::why::{self, Asked, EXPLANATION, Subject};
 use axum::body::Body;
 use bytes::Bytes;
@@ -52,7 +52,7 @@ impl Rest {
         if statement.main.params().len() > VALUES_MAX {
             return Err(faults::too_many_values(VALUES_MAX));
         }
-        let layout = statement.layout.ok_or_else(faults::not_explained)?;
+        let Form::Row(layout) = statement.form else { return Err(faults::not_explained()) };
         let (text, params) = (statement.main.text().to_owned(), statement.main.params().to_vec());
         let (schema, prefer) = (&*request.schema, &request.prefer);
         let context =

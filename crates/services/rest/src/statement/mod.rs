@@ -1,10 +1,12 @@
 //! The third stage: a plan becomes one statement that returns one row.
 //!
-//! The row holds the body, made in the database, the numbers of rows and what the transaction left in its
-//! settings. The statement's text depends on the request's shape only: every value is a parameter.
+//! The row holds the numbers of rows, what the transaction left in its settings and the body, made in the database.
+//! The body is last, so that all else is known before it has come. Only lines of JSON that are read come row by row
+//! ([`lines`]). The statement's text depends on the request's shape only: every value is a parameter.
 
 mod call;
 mod filter;
+mod lines;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -13,6 +15,7 @@ mod write;
 use crate::config::Settings;
 use crate::plan::{Call, Level, Maker, Rows, Work, Write};
 use crate::request::{Count, MediaType, PlanType, Preferences, Representation, Request, Span};
+use crate::schema::Function;
 use sql::Fragment;
 
 /// The most values that a statement of PostgreSQL takes.
@@ -28,7 +31,6 @@ pub struct Layout {
     pub total: usize,
     /// The number of rows returned or changed.
     pub rows: usize,
-    pub body: usize,
     /// `response.headers`.
     pub headers: usize,
     /// `response.status`.
@@ -37,23 +39,39 @@ pub struct Layout {
     pub location: Option<usize>,
     /// How many rows were inserted rather than updated.
     pub inserted: Option<usize>,
+    /// The last of the row.
+    pub body: usize,
 }
 
 impl Layout {
     /// Of reads and calls.
     const READ: Layout =
-        Layout { total: 0, rows: 1, body: 2, headers: 3, status: 4, location: None, inserted: None };
+        Layout { total: 0, rows: 1, headers: 2, status: 3, location: None, inserted: None, body: 4 };
     /// Of writes.
     const WRITE: Layout =
-        Layout { total: 0, rows: 1, body: 3, headers: 4, status: 5, location: Some(2), inserted: Some(6) };
+        Layout { total: 0, rows: 1, headers: 3, status: 4, location: Some(2), inserted: Some(5), body: 6 };
+}
+
+/// What the main statement returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Lines of an explanation.
+    Explained,
+    /// One row.
+    Row(Layout),
+    /// A row for each line of the body: the line, `response.headers` and `response.status` as they are by then.
+    Lines,
 }
 
 /// What is sent for a plan.
 #[derive(Debug)]
 pub struct Statement {
     pub main: Fragment,
-    /// Where its row has what; nothing when it only explains: its rows are lines of text then.
-    pub layout: Option<Layout>,
+    pub form: Form,
+    /// What is known without the lines, asked before them: the total.
+    pub before: Option<Fragment>,
+    /// What is known only after the lines: the settings left.
+    pub after: Option<Fragment>,
     /// An EXPLAIN whose first node's rows estimate the total.
     pub estimate: Option<Fragment>,
 }
@@ -68,6 +86,9 @@ pub fn build(rows: &Rows, request: &Request, settings: &Settings) -> Statement {
         }
         _ => false,
     };
+    if !explained && lines::suits(rows, request) {
+        return lines::build(rows, request, settings);
+    }
     match &rows.work {
         Work::Read { .. } => read(&mut main, rows, request, settings),
         Work::Write(work) => write(&mut main, rows, work, request),
@@ -77,7 +98,9 @@ pub fn build(rows: &Rows, request: &Request, settings: &Settings) -> Statement {
     let layout = if matches!(rows.work, Work::Write(_)) { Layout::WRITE } else { Layout::READ };
     Statement {
         main,
-        layout: (!explained).then_some(layout),
+        form: if explained { Form::Explained } else { Form::Row(layout) },
+        before: None,
+        after: None,
         estimate: estimates.then(|| estimate(&rows.root)),
     }
 }
@@ -105,11 +128,11 @@ fn read(f: &mut Fragment, rows: &Rows, request: &Request, settings: &Settings) {
         f.push(") ");
     }
     f.push("select ");
-    total(f, rows, &request.prefer, settings, "count(*)");
+    total(f, rows, &request.prefer, settings, Some("count(*)"));
     f.push(", count(*), ");
-    body(f, &rows.maker, Shape::Rows);
-    f.push(", ");
     settings_left(f);
+    f.push(", ");
+    body(f, &rows.maker, Shape::Rows);
     f.push(" from ");
     from_rows(f, &rows.root, shared);
 }
@@ -125,11 +148,19 @@ fn from_rows(f: &mut Fragment, root: &Level, shared: bool) {
     }
 }
 
-/// The number of rows without a limit. Without a limit that is the number of rows returned.
-fn total(f: &mut Fragment, rows: &Rows, prefer: &Preferences, settings: &Settings, returned: &'static str) {
+/// The number of rows without a limit. Without a limit that is the number of rows `returned`, where that is known.
+fn total(
+    f: &mut Fragment,
+    rows: &Rows,
+    prefer: &Preferences,
+    settings: &Settings,
+    returned: Option<&'static str>,
+) {
     if !prefer.counts() {
         f.push("null::bigint");
-    } else if settings.db_max_rows.is_none() && rows.root.span == Span::ALL {
+    } else if let Some(returned) =
+        returned.filter(|_| settings.db_max_rows.is_none() && rows.root.span == Span::ALL)
+    {
         f.push(returned);
     } else {
         f.push("(select count(*) from (");
@@ -167,14 +198,14 @@ fn write(f: &mut Fragment, rows: &Rows, work: &Write, request: &Request) {
     f.push(" select null::bigint, count(*), ");
     location(f, work, request);
     f.push(", ");
-    body(f, &rows.maker, Shape::Rows);
-    f.push(", ");
     settings_left(f);
     f.push(if work.counts_inserted() {
-        ", nullif(current_setting('pgrst.inserted', true), '')::int from "
+        ", nullif(current_setting('pgrst.inserted', true), '')::int, "
     } else {
-        ", null from "
+        ", null, "
     });
+    body(f, &rows.maker, Shape::Rows);
+    f.push(" from ");
     if rows.maker == Maker::Nothing {
         f.push("pgrst_source as _rest_t");
     } else {
@@ -204,22 +235,20 @@ fn call(f: &mut Fragment, rows: &Rows, call: &Call, request: &Request, settings:
     let shared = shared_rows(f, rows);
     let returned = if function.returns_set() { "count(*)" } else { "1" };
     f.push(" select ");
-    total(f, rows, &request.prefer, settings, returned);
+    total(f, rows, &request.prefer, settings, Some(returned));
     f.push(", ").push(returned).push(", ");
-    let shape = if function.returns_scalar() {
-        Shape::Value
-    } else if function.returns_set_of_scalar() {
-        Shape::Values
-    } else if function.returns_single_composite() {
-        Shape::Row
-    } else {
-        Shape::Rows
-    };
-    body(f, &rows.maker, shape);
-    f.push(", ");
     settings_left(f);
+    f.push(", ");
+    body(f, &rows.maker, Shape::of(function));
     f.push(" from ");
-    from_rows(f, &rows.root, shared);
+    if rows.maker == Maker::Value {
+        // A function that is called in the list after the settings would set them too late: here it is called before.
+        f.push("(select * from ");
+        from_rows(f, &rows.root, shared);
+        f.push(" offset 0) as _rest_t");
+    } else {
+        from_rows(f, &rows.root, shared);
+    }
 }
 
 /// What the rows are, as JSON sees them.
@@ -233,6 +262,18 @@ enum Shape {
 }
 
 impl Shape {
+    fn of(function: &Function) -> Self {
+        if function.returns_scalar() {
+            Shape::Value
+        } else if function.returns_set_of_scalar() {
+            Shape::Values
+        } else if function.returns_single_composite() {
+            Shape::Row
+        } else {
+            Shape::Rows
+        }
+    }
+
     fn element(self) -> &'static str {
         match self {
             Shape::Rows | Shape::Row => "_rest_t",
@@ -256,6 +297,11 @@ fn body(f: &mut Fragment, maker: &Maker, shape: Shape) {
         }
         Maker::Single { stripped } => {
             json(f, if shape == Shape::Values { Shape::Rows } else { shape }, *stripped, true)
+        }
+        Maker::Lines => {
+            f.push("coalesce(string_agg(");
+            lines::line(f, shape);
+            f.push(" || E'\\n', ''), '')");
         }
         Maker::Csv => csv(f),
         Maker::GeoJson => {

@@ -141,7 +141,7 @@ fn sql(method: &str, target: &str, prefer: &str, body: &str) -> String {
 fn a_read_is_one_select_without_a_common_table_expression() {
     assert_eq!(
         sql("GET", "/todos?select=id,title&done=is.false&order=id.desc&limit=5&offset=10", "", ""),
-        "select null::bigint, count(*), coalesce(json_agg(_rest_t), '[]'), GUCS from (select \
+        "select null::bigint, count(*), GUCS, coalesce(json_agg(_rest_t), '[]') from (select \
          \"todos\".\"id\", \"todos\".\"title\" from \"s\".\"todos\" as \"todos\" where \"todos\".\"done\" is false \
          order by \"todos\".\"id\" desc limit 5 offset $1) as _rest_t [10]"
     );
@@ -151,7 +151,7 @@ fn a_read_is_one_select_without_a_common_table_expression() {
 fn embeds_are_lateral_joins() {
     assert_eq!(
         sql("GET", "/todos?select=id,who:people!inner(name)&who.name=eq.x", "count=exact", ""),
-        "select count(*), count(*), coalesce(json_agg(_rest_t), '[]'), GUCS from (select \"todos\".\"id\", \
+        "select count(*), count(*), GUCS, coalesce(json_agg(_rest_t), '[]') from (select \"todos\".\"id\", \
          to_jsonb(\"todos_who_1\".*) as \"who\" from \"s\".\"todos\" as \"todos\" inner join lateral (select \
          \"people_1\".\"name\" from \"s\".\"people\" as \"people_1\" where \"people_1\".\"name\" = $1 and \
          \"people_1\".\"id\" = \"todos\".\"owner\") as \"todos_who_1\" on true) as _rest_t [x]"
@@ -160,7 +160,7 @@ fn embeds_are_lateral_joins() {
         sql("GET", "/people?select=todos(id)&todos.limit=1&todos=not.is.null&limit=2", "count=exact", ""),
         "select (select count(*) from (select 1 from \"s\".\"people\" as \"people\" where exists (select 1 from \
          \"s\".\"todos\" as \"todos_1\" where \"todos_1\".\"owner\" = \"people\".\"id\")) as pgrst_count), count(*), \
-         coalesce(json_agg(_rest_t), '[]'), GUCS from (select \
+         GUCS, coalesce(json_agg(_rest_t), '[]') from (select \
          coalesce(\"people_todos_1\".\"people_todos_1\", '[]') as \"todos\" from \"s\".\"people\" as \"people\" left \
          join lateral (select jsonb_agg(\"people_todos_1\") as \"people_todos_1\" from (select \
          \"todos_1\".\"id\" from \"s\".\"todos\" as \"todos_1\" where \"todos_1\".\"owner\" = \"people\".\"id\" limit \
@@ -186,13 +186,13 @@ fn writes_return_no_more_than_was_asked() {
         sql("POST", "/todos", "", r#"{"title":"x","done":true}"#),
         "with pgrst_source as (insert into \"s\".\"todos\"(\"done\", \"title\") select \"pgrst_body\".\"done\", \
          \"pgrst_body\".\"title\" from json_to_record($1::json) as pgrst_body(\"done\" boolean, \"title\" text) \
-         returning 1) select null::bigint, count(*), null, null, GUCS, null from pgrst_source as _rest_t \
+         returning 1) select null::bigint, count(*), null, GUCS, null, null from pgrst_source as _rest_t \
          [{\"title\":\"x\",\"done\":true}]"
     );
     assert_eq!(
         sql("DELETE", "/todos?id=eq.1&select=title", "return=representation", ""),
         "with pgrst_source as (delete from \"s\".\"todos\" where \"todos\".\"id\" = $1 returning \"todos\".\"title\") \
-         select null::bigint, count(*), null, coalesce(json_agg(_rest_t), '[]'), GUCS, null from (select \
+         select null::bigint, count(*), null, GUCS, null, coalesce(json_agg(_rest_t), '[]') from (select \
          \"todos\".\"title\" from pgrst_source as \"todos\") as _rest_t [1]"
     );
     assert!(sql("PATCH", "/todos?id=eq.1", "", "{}").contains("where false"));
@@ -208,7 +208,7 @@ fn calls_name_their_arguments() {
     assert_eq!(
         sql("GET", "/rpc/first_todos?n=3&select=title", "", ""),
         "with pgrst_source as (select \"pgrst_call\".\"title\" from \"s\".\"first_todos\"(\"n\" := $1::integer) as \
-         pgrst_call) select null::bigint, count(*), coalesce(json_agg(_rest_t), '[]'), GUCS from (select \
+         pgrst_call) select null::bigint, count(*), GUCS, coalesce(json_agg(_rest_t), '[]') from (select \
          \"todos\".\"title\" from pgrst_source as \"todos\") as _rest_t [3]"
     );
     let posted = sql("POST", "/rpc/first_todos", "", r#"{"n":3}"#);
