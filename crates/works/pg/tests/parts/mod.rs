@@ -17,7 +17,7 @@ fn pipeline(sql: &str) -> Pipeline {
 
 async fn bytes(session: &mut Connection) -> Vec<u8> {
     let mut all = Vec::new();
-    while let Some(part) = session.part().await.unwrap() {
+    while let Some(part) = session.part().await.expect("the parts come") {
         let Part::Bytes(bytes) = part else { panic!("a value is bytes") };
         all.extend_from_slice(&bytes);
     }
