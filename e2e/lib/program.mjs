@@ -121,8 +121,9 @@ class Ended extends Error {}
 /** `rowhouse start` in `dir` (a fixture copied there first), with its addresses and keys. */
 export async function start({ fixture, dir = scratch(), extra = [] } = {}) {
   if (fixture) fs.cpSync(path.join(fixtures, fixture), dir, { recursive: true })
-  const [api, db] = [await freePort(), await freePort()]
-  const args = ['start', '--workdir', dir, '--api-port', `${api}`, '--db-port', `${db}`, '-o', 'json', ...extra]
+  const [api, db, mail] = [await freePort(), await freePort(), await freePort()]
+  const ports = ['--api-port', `${api}`, '--db-port', `${db}`, '--mail-port', `${mail}`]
+  const args = ['start', '--workdir', dir, ...ports, '-o', 'json', ...extra]
   const program = new Program(args, dir)
   await relaunch(program)
   return program

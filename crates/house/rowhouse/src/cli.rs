@@ -68,6 +68,9 @@ pub struct StartArgs {
     /// The port for PostgreSQL clients [default: `[db] port` of config.toml, or 54322]
     #[arg(long, value_name = "PORT")]
     pub db_port: Option<u16>,
+    /// The port of the mail catcher, on this machine only [default: `[inbucket] port` of config.toml, or 54324]
+    #[arg(long, value_name = "PORT")]
+    pub mail_port: Option<u16>,
     /// The address to listen on
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     pub host: std::net::IpAddr,

@@ -11,6 +11,7 @@ mod house;
 mod keyring;
 mod local;
 mod logs;
+mod mailroom;
 mod migrations;
 mod output;
 mod tuning;

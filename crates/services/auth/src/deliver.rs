@@ -23,6 +23,8 @@ const BATCHES_MAX: usize = 8;
 const CLAIM: Duration = Duration::from_secs(240);
 /// How long after an attempt that failed the next one is made.
 const PAUSES_S: [u64; 8] = [5, 15, 60, 300, 900, 1800, 3600, 3600];
+/// When a database that cannot be reached is asked again.
+const UNREACHABLE_PAUSE: Duration = Duration::from_secs(60);
 /// How long messages that were given up are kept, and how many.
 const KEPT: Duration = Duration::from_secs(30 * 86_400);
 const KEPT_MAX: u32 = 500;
@@ -36,13 +38,13 @@ enum Fate {
 
 impl Auth {
     /// Sends the mail that is due, for a bounded time. After how long there will be more to send; nothing when
-    /// there is none. A failure of the database is one to wait for, too.
+    /// there is none. What the database refuses now it would refuse again: that waits for the next message.
     pub async fn deliver(&self) -> Option<Duration> {
         match self.deliver_batches().await {
             Ok(next) => next,
             Err(error) => {
                 tracing::warn!(%error, "mail that waits cannot be read");
-                Some(Duration::from_secs(PAUSES_S[1]))
+                error.db().is_none().then_some(UNREACHABLE_PAUSE)
             }
         }
     }

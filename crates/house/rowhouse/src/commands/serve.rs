@@ -103,6 +103,7 @@ async fn open(
             pools: PoolSizes::default(),
             limits_clients: true,
             outbound: outbound::Client::new(reach(args))?,
+            local_mail: None,
             // Services are dropped in any case: what they remember would add up over thousands of projects.
             idle: Some(seconds(args.idle_sleep).unwrap_or(SERVICES_IDLE)),
             schema_bytes: usize::try_from(args.schema_cache).unwrap_or(usize::MAX).saturating_mul(1 << 20),

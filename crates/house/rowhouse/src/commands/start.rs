@@ -8,6 +8,7 @@ use crate::house::{
     Door, FrontPlan, House, PlatformPlan, Signals, Surroundings, public_url, remember_addresses,
 };
 use crate::local::{DATABASE_PASSWORD, LocalProject, Report};
+use crate::mailroom::Mailroom;
 use crate::output::{print_values, write};
 use crate::wire::{Addresses, PoolSizes, WireSettings};
 use anyhow::{Context, bail};
@@ -41,6 +42,7 @@ pub async fn run(args: StartArgs, surroundings: Surroundings) -> anyhow::Result<
     let lock = data.lock()?;
     let (api, db) = doors(&args, &loaded);
     let (api, db) = (api.open().await?, db.open().await?);
+    let mailroom = Mailroom::new(&args, &loaded.config.catcher, &data).await?;
     let plan = PlatformPlan {
         data: data.clone(),
         postgres: args.postgres.clone(),
@@ -49,7 +51,7 @@ pub async fn run(args: StartArgs, surroundings: Surroundings) -> anyhow::Result<
         idle_sleep: None,
     };
     let platform = Box::pin(plan.open()).await?;
-    let stack = Stack { local: LocalProject::new(&workdir, loaded), plan, api, db };
+    let stack = Stack { local: LocalProject::new(&workdir, loaded), plan, api, db, mailroom };
     let opened = tokio::select! {
         opened = Box::pin(stack.open(platform.clone())) => opened,
         signal = signals.wait() => Err(anyhow::anyhow!("stopped ({signal}) before it was ready")),
@@ -78,11 +80,12 @@ struct Stack {
     plan: PlatformPlan,
     api: TcpListener,
     db: TcpListener,
+    mailroom: Option<Mailroom>,
 }
 
 impl Stack {
     async fn open(self, platform: Platform) -> anyhow::Result<(House, Map<String, Value>, Report)> {
-        let Stack { local, plan, api, db } = self;
+        let Stack { local, plan, api, db, mailroom } = self;
         let report = Box::pin(local.bring_up(&platform)).await?;
         let default_project = Some(local.reference().clone());
         let addresses = Addresses {
@@ -90,7 +93,10 @@ impl Stack {
             base_domain: None,
             default_project: default_project.clone(),
         };
-        let values = values(&platform, &local, &addresses, &plan.postgres, db.local_addr()?).await?;
+        let mut values = values(&platform, &local, &addresses, &plan.postgres, db.local_addr()?).await?;
+        if let Some(mailroom) = &mailroom {
+            mailroom.values(&mut values)?;
+        }
         let front = FrontPlan {
             api,
             databases: vec![db],
@@ -105,11 +111,15 @@ impl Stack {
                 limits_clients: false,
                 // Hooks and providers of one's own machine are what development is about.
                 outbound: outbound::Client::new(outbound::Reach::Anywhere)?,
+                local_mail: mailroom.as_ref().map(Mailroom::local_mail),
                 idle: None,
                 schema_bytes: usize::MAX,
             },
         };
         let house = House::open(platform.clone(), &plan.data, front)?;
+        if let Some(mailroom) = mailroom {
+            mailroom.open(&house);
+        }
         remember_addresses(&plan.data, &addresses)?;
         let (follower, following, wire) = (local.clone(), platform.clone(), house.wire().clone());
         house.accompany(|stop| follower.follow_file(following, wire, stop));

@@ -2,6 +2,7 @@
 
 use super::ConfigError;
 use super::decisions::{self, HookSection, MfaSection, OAuthServerSection};
+use super::mail::{self, MailSection};
 use super::reader::Section;
 use model::Secret;
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,8 @@ pub struct EmailSection {
     pub max_frequency: Duration,
     pub otp_length: u64,
     pub otp_expiry_s: u64,
+    /// How mail leaves and what it says.
+    pub mail: MailSection,
 }
 
 /// `[auth.sms]`
@@ -71,6 +74,8 @@ pub struct SmsSection {
 #[serde(default)]
 pub struct RateLimitSection {
     pub email_sent: u64,
+    /// `30/1h`: how long it takes until another may be sent. Without it the number is for each hour.
+    pub email_sent_refill: Option<Duration>,
     pub sms_sent: u64,
     pub anonymous_users: u64,
     pub token_refresh: u64,
@@ -117,6 +122,7 @@ impl Default for EmailSection {
             max_frequency: Duration::from_secs(1),
             otp_length: 6,
             otp_expiry_s: 3600,
+            mail: MailSection::default(),
         }
     }
 }
@@ -136,6 +142,7 @@ impl Default for RateLimitSection {
     fn default() -> Self {
         RateLimitSection {
             email_sent: 2,
+            email_sent_refill: None,
             sms_sent: 30,
             anonymous_users: 30,
             token_refresh: 150,
@@ -211,6 +218,7 @@ fn jwt_secret(section: &mut Section<'_>) -> Result<Option<String>, ConfigError> 
 
 fn email(mut section: Section<'_>) -> Result<EmailSection, ConfigError> {
     let default = EmailSection::default();
+    let mail = mail::read(&mut section)?;
     let email = EmailSection {
         enable_signup: section.flag("enable_signup")?.unwrap_or(default.enable_signup),
         enable_confirmations: section.flag("enable_confirmations")?.unwrap_or(default.enable_confirmations),
@@ -223,6 +231,7 @@ fn email(mut section: Section<'_>) -> Result<EmailSection, ConfigError> {
         max_frequency: section.duration("max_frequency")?.unwrap_or(default.max_frequency),
         otp_length: section.number("otp_length", 6, 10)?.unwrap_or(default.otp_length),
         otp_expiry_s: section.number("otp_expiry", 1, 86_400)?.unwrap_or(default.otp_expiry_s),
+        mail,
     };
     section.finish();
     Ok(email)
@@ -258,10 +267,12 @@ fn test_otp(mut section: Section<'_>) -> Result<BTreeMap<String, Secret>, Config
 
 fn rate_limit(mut section: Section<'_>) -> Result<RateLimitSection, ConfigError> {
     let default = RateLimitSection::default();
+    let (email_sent, email_sent_refill) = section.rate("email_sent")?.unwrap_or((default.email_sent, None));
     let mut limit =
         |key: &str, usual| section.number(key, 0, 1_000_000_000).map(|number| number.unwrap_or(usual));
     let limits = RateLimitSection {
-        email_sent: limit("email_sent", default.email_sent)?,
+        email_sent,
+        email_sent_refill,
         sms_sent: limit("sms_sent", default.sms_sent)?,
         anonymous_users: limit("anonymous_users", default.anonymous_users)?,
         token_refresh: limit("token_refresh", default.token_refresh)?,

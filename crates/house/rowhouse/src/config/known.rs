@@ -2,7 +2,7 @@
 //! here (container settings). They are ignored without a word.
 
 /// Whole tables, with all below them, and single keys.
-const KNOWN: [&str; 38] = [
+const KNOWN: [&str; 32] = [
     "api.auto_expose_new_tables",
     "api.tls",
     "api.external_url",
@@ -18,13 +18,7 @@ const KNOWN: [&str; 38] = [
     "studio.enabled",
     "studio.api_url",
     "studio.openai_api_key",
-    "inbucket.enabled",
-    "inbucket.smtp_port",
     "inbucket.pop3_port",
-    "inbucket.admin_email",
-    "inbucket.sender_name",
-    "mailpit.enabled",
-    "mailpit.smtp_port",
     "mailpit.pop3_port",
     "storage",
     "functions",
@@ -43,10 +37,7 @@ const KNOWN: [&str; 38] = [
     "auth.sms.template",
 ];
 /// Below `auth.email`, `auth.sms` and `auth.mfa`: texts, servers and providers; what goes with hooks of other schemes.
-const KNOWN_AUTH: [&str; 17] = [
-    "auth.email.smtp",
-    "auth.email.template",
-    "auth.email.notification",
+const KNOWN_AUTH: [&str; 14] = [
     "auth.sms.twilio",
     "auth.sms.twilio_verify",
     "auth.sms.messagebird",

@@ -7,10 +7,12 @@ mod auth;
 mod decisions;
 mod duration;
 mod known;
+mod mail;
 mod reader;
 
 pub use auth::AuthSection;
 pub use decisions::HookSection;
+pub use mail::{CatcherSection, SmtpSection, TextSection};
 pub use reader::ConfigError;
 
 use reader::Reader;
@@ -29,8 +31,7 @@ pub struct ProjectConfig {
     pub auth: AuthSection,
     /// The studio's port; not opened yet.
     pub studio_port: u16,
-    /// The mail catcher's port; not opened yet.
-    pub mail_port: u16,
+    pub catcher: CatcherSection,
 }
 
 /// `[api]`
@@ -78,7 +79,9 @@ pub fn load(workdir: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Res
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(ConfigError::Unreadable { path, error }),
     };
-    let written: toml::Table = text.parse().map_err(|error| ConfigError::Syntax(error).in_file(&path))?;
+    let mut written: toml::Table = text.parse().map_err(|error| ConfigError::Syntax(error).in_file(&path))?;
+    mail::inline(&mut written, workdir, path.parent().unwrap_or(workdir))
+        .map_err(|error| error.in_file(&path))?;
     let (config, warnings) = read(written.clone(), environment).map_err(|error| error.in_file(&path))?;
     let folder = path.parent().unwrap_or(workdir).to_owned();
     Ok(Loaded { config, warnings, folder, written })
@@ -108,7 +111,7 @@ pub fn read(
         db: db(root.section("db")?)?,
         auth: auth::read(root.section("auth")?)?,
         studio_port: port_of(root.section("studio")?, 54323)?,
-        mail_port: mail_port(root.section("inbucket")?, root.section("mailpit")?)?,
+        catcher: mail::catcher(root.section("inbucket")?, root.section("mailpit")?)?,
     };
     root.finish();
     Ok((config, reader.warnings()))
@@ -159,14 +162,6 @@ fn db(mut section: reader::Section<'_>) -> Result<DbSection, ConfigError> {
 fn port_of(mut section: reader::Section<'_>, default: u16) -> Result<u16, ConfigError> {
     let port = section.port("port")?.unwrap_or(default);
     section.finish();
-    Ok(port)
-}
-
-/// `[mailpit]` is the newer name of `[inbucket]`.
-fn mail_port(mut old: reader::Section<'_>, mut new: reader::Section<'_>) -> Result<u16, ConfigError> {
-    let port = new.port("port")?.or(old.port("port")?).unwrap_or(54324);
-    old.finish();
-    new.finish();
     Ok(port)
 }
 

@@ -155,6 +155,25 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// A number, or `30/1h`: a number and how long it takes until there is one more.
+    pub(super) fn rate(&mut self, key: &str) -> Result<Option<(u64, Option<Duration>)>, ConfigError> {
+        let Some(value) = self.take(key) else { return Ok(None) };
+        let rate = match &value {
+            Value::Integer(number) => u64::try_from(*number).ok().map(|number| (number, None)),
+            Value::String(text) => match text.split_once('/') {
+                None => text.parse().ok().map(|number| (number, None)),
+                Some((number, per)) => {
+                    let per = duration::parse(per).filter(|per| !per.is_zero());
+                    number.parse().ok().zip(per).map(|(number, per)| (number, Some(per)))
+                }
+            },
+            _ => None,
+        };
+        let rate = rate.filter(|(number, _)| *number <= 1_000_000_000);
+        rate.map(Some)
+            .ok_or_else(|| self.wrong(key, "a whole number, or one with a time such as \"30/1h\"", &value))
+    }
+
     pub(super) fn port(&mut self, key: &str) -> Result<Option<u16>, ConfigError> {
         Ok(self.number(key, 1, u64::from(u16::MAX))?.and_then(|port| u16::try_from(port).ok()))
     }

@@ -14,7 +14,7 @@ fn read(text: &str) -> Result<(ProjectConfig, Vec<String>), String> {
 fn an_empty_file_means_the_clis_defaults() {
     let (config, warnings) = read("").unwrap();
     assert_eq!(
-        (config.api.port, config.db.port, config.studio_port, config.mail_port),
+        (config.api.port, config.db.port, config.studio_port, config.catcher.port.unwrap_or(54324)),
         (54321, 54322, 54323, 54324)
     );
     assert_eq!(config.api.schemas, ["public", "graphql_public"]);
@@ -53,7 +53,7 @@ fn values_are_read_and_variables_filled_in() {
     .unwrap();
     assert_eq!(config.project_id.as_deref(), Some("demo"));
     assert_eq!(
-        (config.api.port, config.api.max_rows, config.db.port, config.mail_port),
+        (config.api.port, config.api.max_rows, config.db.port, config.catcher.port.unwrap_or(54324)),
         (7000, 5, 6000, 6001)
     );
     assert_eq!(config.api.schemas, ["public", "factory_app"]);

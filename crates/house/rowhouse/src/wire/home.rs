@@ -121,6 +121,11 @@ impl Home {
         let rest_settings = Arc::new(in_database.over(settings.rest(&endpoint, signing_keys, &url)).await);
         let mut auth_settings = settings.auth(&endpoint, signing_keys, &url);
         auth_settings.outbound = inner.settings.outbound.share();
+        let local_mail = inner.settings.local_mail.as_ref();
+        super::mail::apply(&mut auth_settings, &settings.auth, local_mail, inner.settings.outbound.reach());
+        auth_settings.mail.bell = Some(inner.post.bell(&project.reference));
+        // There may be mail from before.
+        inner.post.ring(&project.reference, Duration::ZERO);
         // The gateway sees to it that clients cannot make this header up.
         auth_settings.rate_limits.header =
             inner.settings.limits_clients.then(|| "x-forwarded-for".to_owned());

@@ -9,9 +9,12 @@ mod entities;
 mod home;
 mod in_database;
 mod keys;
+mod mail;
+mod post;
 mod settings;
 
 pub use databases::PoolSizes;
+pub use mail::LocalMail;
 pub use settings::ProjectSettings;
 
 use databases::Databases;
@@ -46,6 +49,8 @@ pub struct WireSettings {
     pub limits_clients: bool,
     /// Calls hooks, providers and senders; each project gets a share of its own.
     pub outbound: outbound::Client,
+    /// Takes the mail of projects that have no server for it.
+    pub local_mail: Option<LocalMail>,
     /// After this long without a request a project's services are dropped; `None`: never.
     pub idle: Option<Duration>,
     /// How many bytes the schema caches of all projects may take together. Above it those that were used longest ago
@@ -89,6 +94,7 @@ pub struct Wire {
 }
 
 struct Inner {
+    post: Arc<post::Post>,
     platform: Platform,
     settings: WireSettings,
     databases: Databases,
@@ -114,7 +120,18 @@ impl Wire {
     ) -> Wire {
         let databases = Databases::new(settings.pools, stop);
         let tenants = Mutex::new(LruCache::new(TENANTS_MAX));
-        Wire { inner: Arc::new(Inner { platform, settings, databases, clock, tenants }) }
+        Wire {
+            inner: Arc::new(Inner { post: Arc::default(), platform, settings, databases, clock, tenants }),
+        }
+    }
+
+    /// Has the mail of all projects sent, until `stop` is cancelled.
+    pub async fn post(self, stop: CancellationToken) {
+        if let Some(project) = &self.inner.settings.default_project {
+            // What was not sent when the program ended last.
+            self.inner.post.ring(project, Duration::ZERO);
+        }
+        Arc::clone(&self.inner.post).run(self, stop).await;
     }
 
     /// Drops services that nobody uses and schema caches above their budget, until `stop` is cancelled.
