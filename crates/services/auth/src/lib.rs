@@ -33,7 +33,7 @@ mod store;
 pub use settings::{
     Bell, CustomProviderSettings, ExternalSettings, HookError, HookFunction, HookSettings, LetterText,
     MailSettings, MfaSettings, Notification, OAuthServerSettings, ProviderSettings, RateLimits,
-    RefreshTokenSettings, SealingKey, SessionSettings, Settings,
+    RefreshTokenSettings, SealingKey, SessionSettings, Settings, WebAuthnSettings,
 };
 
 use axum::body::Body;

@@ -2,10 +2,12 @@
 
 mod external;
 mod mail;
+mod passkeys;
 mod refresh;
 
 pub use external::{CustomProviderSettings, ExternalSettings, ProviderSettings, SealingKey};
 pub use mail::{Bell, LetterText, MailSettings, Notification};
+pub use passkeys::WebAuthnSettings;
 pub use refresh::RefreshTokenSettings;
 
 use std::sync::Arc;
@@ -70,6 +72,7 @@ pub struct Settings {
     pub refresh_tokens: RefreshTokenSettings,
     pub sessions: SessionSettings,
     pub mfa: MfaSettings,
+    pub webauthn: WebAuthnSettings,
     pub rate_limits: RateLimits,
     pub oauth_server: OAuthServerSettings,
     /// Never for projects of a shard: the functions would be everybody's.
@@ -251,6 +254,7 @@ impl Settings {
             refresh_tokens: RefreshTokenSettings::default(),
             sessions: SessionSettings::default(),
             mfa: MfaSettings::default(),
+            webauthn: WebAuthnSettings::default(),
             rate_limits: RateLimits::default(),
             oauth_server: OAuthServerSettings::default(),
             hooks: HookSettings::default(),

@@ -14,10 +14,6 @@ pub(super) fn sso() -> Answer {
     Err(refuse(404, "saml_provider_disabled", "SAML 2.0 is disabled"))
 }
 
-pub(super) fn passkeys() -> Answer {
-    Err(refuse(404, "passkey_disabled", "Passkeys are disabled"))
-}
-
 pub(super) async fn sso_admin(auth: &Auth, call: &Call) -> Answer {
     guard::admin(auth, call).await?;
     sso()

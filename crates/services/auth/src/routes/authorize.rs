@@ -164,6 +164,7 @@ mod tests {
                 pair("workos_provider", "saml"),
             ],
             headers: http::HeaderMap::new(),
+            signed_tokens: false,
             body: bytes::Bytes::new(),
             caller: None,
             ip: None,

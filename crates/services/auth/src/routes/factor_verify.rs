@@ -1,6 +1,7 @@
 //! `/factors/:id/challenge` and `/factors/:id/verify`: proving a second factor.
 
 use super::factors::{enter, find, method};
+use super::webauthn_factor;
 use crate::Auth;
 use crate::call::Call;
 use crate::flow::refresh::new_token;
@@ -35,6 +36,7 @@ fn check_enabled(auth: &Auth, factor: &Factor) -> Outcome<()> {
     match factor.factor_type.as_str() {
         "totp" if mfa.totp_verify => Ok(()),
         "phone" if mfa.phone_verify => Ok(()),
+        "webauthn" if auth.settings.webauthn.mfa_verify => Ok(()),
         "totp" => Err(refuse(422, "mfa_totp_verify_not_enabled", "MFA verification is disabled for TOTP")),
         "phone" => Err(refuse(422, "mfa_phone_verify_not_enabled", "MFA verification is disabled for Phone")),
         _ => Err(refuse(422, "mfa_webauthn_verify_not_enabled", "MFA verification is disabled for WebAuthn")),
@@ -69,11 +71,21 @@ pub(super) async fn challenge(auth: &Auth, call: &Call) -> Outcome<Response<Body
         code = Some(token.code);
     }
     steps.extend(factors::challenge(id, factor.id, call.ip, code.as_deref(), now));
+    let mut asked = None;
+    if factor.factor_type == "webauthn" {
+        let (options, data) = webauthn_factor::challenge(auth, &signed.user, factor)?;
+        steps.push(factors::challenge_data(id, &data));
+        asked = Some(options);
+    }
     let traits = json!({ "factor_id": factor.id, "factor_status": factor.status });
     steps.extend(auth.audit(&Actor::user(&signed.user), "challenge_created", Some(traits), call));
     handover::run(auth, call, steps).await.map_err(handover::failed(FAILED))?;
     let expires_at = now.plus(auth.settings.mfa.challenge_expiry).unix();
-    Ok(reply::ok(&json!({ "id": id, "type": factor.factor_type, "expires_at": expires_at })))
+    let mut answer = json!({ "id": id, "type": factor.factor_type, "expires_at": expires_at });
+    if let Some(asked) = asked {
+        answer["webauthn"] = asked;
+    }
+    Ok(reply::ok(&answer))
 }
 
 #[derive(Debug, Deserialize)]
@@ -82,6 +94,8 @@ struct Params {
     challenge_id: Option<Uuid>,
     #[serde(default)]
     code: Option<String>,
+    #[serde(default)]
+    webauthn: Option<webauthn_factor::Params>,
 }
 
 pub(super) async fn verify(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
@@ -94,6 +108,9 @@ pub(super) async fn verify(auth: &Auth, call: &Call) -> Outcome<Response<Body>> 
         return Err(invalid("Code needs to be non-empty"));
     }
     check_enabled(auth, factor)?;
+    if factor.factor_type == "webauthn" {
+        webauthn_factor::check_form(params.webauthn.as_ref())?;
+    }
     let first_steps = vec![
         // First and in one order: another factor may be proved in another session, and each ends the other's.
         sessions::lock_all(session.user_id),
@@ -106,9 +123,12 @@ pub(super) async fn verify(auth: &Auth, call: &Call) -> Outcome<Response<Body>> 
     let is_alive = sessions.iter().any(|row| row.text(0) == Some(session.id.to_string().as_str()));
     let challenge: Option<Challenge> = first(challenge).map_err(database(FAILED))?;
     let active: Option<RefreshToken> = first(active).map_err(database(FAILED))?;
-    let checked =
-        if is_alive { check(auth, call, factor, challenge, &code) } else { Err(guard::no_session()) };
-    let (challenge, mark) = match checked {
+    let checked = if is_alive {
+        check(auth, call, factor, challenge, &code, params.webauthn)
+    } else {
+        Err(guard::no_session())
+    };
+    let (challenge, mark, factor_steps) = match checked {
         Ok(found) => found,
         Err(refusal) => {
             unit.rollback().await.map_err(database(FAILED))?;
@@ -126,6 +146,7 @@ pub(super) async fn verify(auth: &Auth, call: &Call) -> Outcome<Response<Body>> 
         call,
     );
     steps.push(factors::challenge_use(challenge, &mark, call.now));
+    steps.extend(factor_steps);
     steps.extend(token_steps);
     steps.extend(raise_steps(call, factor, &session));
     if !factor.is_verified() {
@@ -148,7 +169,8 @@ fn check(
     factor: &Factor,
     challenge: Option<Challenge>,
     code: &str,
-) -> Outcome<(Uuid, String)> {
+    webauthn: Option<webauthn_factor::Params>,
+) -> Outcome<(Uuid, String, Vec<Step>)> {
     let challenge = challenge.ok_or_else(|| {
         refuse(422, "mfa_factor_not_found", "MFA factor with the provided challenge ID not found")
     })?;
@@ -164,12 +186,16 @@ fn check(
         );
         return Err(refuse(422, "mfa_challenge_expired", message));
     }
+    if factor.factor_type == "webauthn" {
+        let steps = webauthn_factor::check(auth, call, factor, &challenge, webauthn)?;
+        return Ok((challenge.id, String::new(), steps));
+    }
     if factor.factor_type == "phone" {
         let sent = challenge.otp_code.as_deref().unwrap_or_default();
         if sent.is_empty() || !token::same_secret(sent.as_bytes(), code.as_bytes()) {
             return Err(refuse(422, "mfa_verification_failed", "Invalid MFA Phone code entered"));
         }
-        return Ok((challenge.id, sent.to_owned()));
+        return Ok((challenge.id, sent.to_owned(), Vec::new()));
     }
     let secret = factor.secret.as_deref().unwrap_or_default();
     // The reference lets a code in again while its half minute lasts; we do not.
@@ -177,7 +203,7 @@ fn check(
         .map(|step| step.to_string())
         .filter(|step| !secret.is_empty() && !challenge.used.contains(step))
         .ok_or_else(|| refuse(422, "mfa_verification_failed", "Invalid TOTP code entered"))?;
-    Ok((challenge.id, step))
+    Ok((challenge.id, step, Vec::new()))
 }
 
 /// The session's next refresh token, and what writes it.

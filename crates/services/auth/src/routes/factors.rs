@@ -74,14 +74,14 @@ pub(super) async fn enroll(auth: &Auth, call: &Call) -> Outcome<Response<Body>> 
         "phone" if !mfa.phone_enroll => {
             return Err(refuse(422, "mfa_phone_enroll_not_enabled", "MFA enroll is disabled for Phone"));
         }
-        "webauthn" => {
+        "webauthn" if !auth.settings.webauthn.mfa_enroll => {
             return Err(refuse(
                 422,
                 "mfa_webauthn_enroll_not_enabled",
                 "MFA enroll is disabled for WebAuthn",
             ));
         }
-        "totp" => None,
+        "totp" | "webauthn" => None,
         "phone" => {
             let given = params.phone.as_deref().filter(|phone| !phone.is_empty());
             Some(address::phone(
@@ -96,8 +96,12 @@ pub(super) async fn enroll(auth: &Auth, call: &Call) -> Outcome<Response<Body>> 
         id: Uuid::new_v4(),
         user: signed.user.id,
         name: &name,
-        kind: if phone.is_some() { "phone" } else { "totp" },
-        secret: phone.is_none().then_some(secret.as_str()),
+        kind: match kind {
+            "phone" => "phone",
+            "webauthn" => "webauthn",
+            _ => "totp",
+        },
+        secret: (kind == "totp").then_some(secret.as_str()),
         phone: phone.as_deref(),
     };
     let stale = call.now.minus(FORGOTTEN_AFTER);
@@ -113,6 +117,7 @@ pub(super) async fn enroll(auth: &Auth, call: &Call) -> Outcome<Response<Body>> 
     let mut answer = json!({ "id": factor.id, "type": factor.kind, "friendly_name": name });
     match phone {
         Some(_) => answer["phone"] = json!(params.phone),
+        None if kind == "webauthn" => {}
         None => {
             let issuer = params.issuer.filter(|issuer| !issuer.is_empty()).unwrap_or_else(|| site_host(auth));
             let uri = totp::uri(&issuer, signed.user.email(), &secret);

@@ -27,6 +27,8 @@ mod oauth_grants;
 mod oauth_token;
 mod otp;
 mod pages;
+mod passkey_sign_in;
+mod passkeys;
 mod password_grant;
 mod pkce_grant;
 mod reauthenticate;
@@ -39,6 +41,7 @@ mod signup;
 mod user;
 mod user_update;
 mod verify;
+mod webauthn_factor;
 
 use crate::Auth;
 use crate::call::Call;
@@ -93,7 +96,15 @@ pub(crate) enum Endpoint {
     Callback,
     Sso,
     SsoAdmin,
-    Passkeys,
+    PasskeyList,
+    PasskeyRename,
+    PasskeyDelete,
+    PasskeyRegistrationOptions,
+    PasskeyRegistrationVerify,
+    PasskeyAuthenticationOptions,
+    PasskeyAuthenticationVerify,
+    AdminPasskeyList,
+    AdminPasskeyDelete,
     OAuthClientList,
     OAuthClientCreate,
     OAuthClientGet,
@@ -160,8 +171,15 @@ const ROUTES: &[(Method, &str, Endpoint)] = &[
     (Method::POST, "/sso/saml/acs", Endpoint::Sso),
     (Method::GET, "/admin/sso/providers", Endpoint::SsoAdmin),
     (Method::POST, "/admin/sso/providers", Endpoint::SsoAdmin),
-    (Method::GET, "/passkeys", Endpoint::Passkeys),
-    (Method::POST, "/passkeys/:flow/:step", Endpoint::Passkeys),
+    (Method::GET, "/passkeys", Endpoint::PasskeyList),
+    (Method::PATCH, "/passkeys/:id", Endpoint::PasskeyRename),
+    (Method::DELETE, "/passkeys/:id", Endpoint::PasskeyDelete),
+    (Method::POST, "/passkeys/registration/options", Endpoint::PasskeyRegistrationOptions),
+    (Method::POST, "/passkeys/registration/verify", Endpoint::PasskeyRegistrationVerify),
+    (Method::POST, "/passkeys/authentication/options", Endpoint::PasskeyAuthenticationOptions),
+    (Method::POST, "/passkeys/authentication/verify", Endpoint::PasskeyAuthenticationVerify),
+    (Method::GET, "/admin/users/:id/passkeys", Endpoint::AdminPasskeyList),
+    (Method::DELETE, "/admin/users/:id/passkeys/:passkey", Endpoint::AdminPasskeyDelete),
     (Method::POST, "/oauth/clients/register", Endpoint::OAuthClientRegister),
     (Method::POST, "/oauth/token", Endpoint::OAuthToken),
     (Method::GET, "/oauth/authorize", Endpoint::OAuthAuthorize),
@@ -251,7 +269,15 @@ pub(crate) async fn run(auth: &Auth, endpoint: Endpoint, call: &Call) -> Outcome
         Endpoint::Callback => callback::run(auth, call).await,
         Endpoint::Sso => absent::sso(),
         Endpoint::SsoAdmin => absent::sso_admin(auth, call).await,
-        Endpoint::Passkeys => absent::passkeys(),
+        Endpoint::PasskeyList => passkeys::list(auth, call).await,
+        Endpoint::PasskeyRename => passkeys::rename(auth, call).await,
+        Endpoint::PasskeyDelete => passkeys::delete(auth, call).await,
+        Endpoint::PasskeyRegistrationOptions => passkeys::registration_options(auth, call).await,
+        Endpoint::PasskeyRegistrationVerify => passkeys::registration_verify(auth, call).await,
+        Endpoint::PasskeyAuthenticationOptions => passkey_sign_in::options(auth, call).await,
+        Endpoint::PasskeyAuthenticationVerify => passkey_sign_in::verify(auth, call).await,
+        Endpoint::AdminPasskeyList => passkeys::admin_list(auth, call).await,
+        Endpoint::AdminPasskeyDelete => passkeys::admin_delete(auth, call).await,
         Endpoint::OAuthClientList => oauth_clients::list(auth, call).await,
         Endpoint::OAuthClientCreate => oauth_clients::create(auth, call).await,
         Endpoint::OAuthClientGet => oauth_clients::get(auth, call).await,

@@ -67,6 +67,6 @@ pub(super) fn settings(auth: &Auth) -> Response<Body> {
         "sms_provider": s.sms_provider,
         "saml_enabled": false,
         "saml_private_key_next_configured": false,
-        "passkeys_enabled": false,
+        "passkeys_enabled": auth.settings.webauthn.passkeys,
     }))
 }

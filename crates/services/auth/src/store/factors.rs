@@ -3,6 +3,7 @@
 use super::db::Step;
 use crate::moment::Moment;
 use pg::{null, param, text};
+use serde_json::Value;
 use std::net::{IpAddr, Ipv4Addr};
 use uuid::Uuid;
 
@@ -66,6 +67,25 @@ pub(crate) fn challenge(
         Step::new(include_str!("sql/challenge_insert.sql"), insert),
         Step::new(include_str!("sql/factor_challenged.sql"), [param(factor), param(now)]),
     ]
+}
+
+/// Notes what an answer to a challenge is compared with.
+pub(crate) fn challenge_data(id: Uuid, data: &Value) -> Step {
+    let sql = "update auth.mfa_challenges set web_authn_session_data = $2::jsonb where id = $1";
+    Step::new(sql, [param(id), text(data.to_string())])
+}
+
+/// Keeps what is known of a factor's credential, and how it was last used.
+pub(crate) fn set_credential(
+    id: Uuid,
+    credential: &Value,
+    kind: Option<Uuid>,
+    used: &Value,
+    now: Moment,
+) -> Step {
+    let kind = kind.map_or_else(null, param);
+    let params = [param(id), text(credential.to_string()), kind, text(used.to_string()), param(now)];
+    Step::new(include_str!("sql/factor_set_credential.sql"), params)
 }
 
 /// What stands for an address that is not known.

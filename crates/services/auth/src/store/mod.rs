@@ -15,6 +15,7 @@ pub(crate) mod oauth_client_states;
 pub(crate) mod oauth_clients;
 pub(crate) mod one_time_tokens;
 pub(crate) mod outbox;
+pub(crate) mod passkeys;
 pub(crate) mod records;
 pub(crate) mod refresh_tokens;
 pub(crate) mod sessions;

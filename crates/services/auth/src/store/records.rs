@@ -251,6 +251,12 @@ pub(crate) struct Factor {
     #[serde(serialize_with = "text_or_empty")]
     pub(crate) phone: Option<String>,
     pub(crate) last_challenged_at: Option<Moment>,
+    #[serde(default, skip_serializing)]
+    pub(crate) web_authn_credential: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) web_authn_aaguid: Option<Uuid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) last_webauthn_challenge_data: Option<Value>,
 }
 
 fn text_or_empty<S: serde::Serializer>(text: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -271,6 +277,8 @@ pub(crate) struct Challenge {
     pub(crate) verified_at: Option<Moment>,
     pub(crate) ip_address: String,
     pub(crate) otp_code: Option<String>,
+    #[serde(default)]
+    pub(crate) web_authn_session_data: Option<Value>,
     /// The steps of codes that were used before, of a factor by time.
     #[serde(default)]
     pub(crate) used: Vec<String>,

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets the unexpected must stop, helpers of tests too")]
 
 mod admin;
+#[path = "../../../../ground/webauthn/tests/authenticator.rs"]
+mod authenticator;
 mod delivery;
 mod factors;
 mod hooks;
@@ -10,6 +12,7 @@ mod links;
 mod messages;
 mod oauth_clients;
 mod oauth_server;
+mod passkeys;
 mod races;
 mod realms;
 mod refresh;
