@@ -8,7 +8,8 @@ import http from 'node:http'
 import net from 'node:net'
 import path from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { cleanUp, freePort, relaunch, scratch, start, until } from '../lib/program.mjs'
+import { answering, pooled, serve } from '../lib/platform.mjs'
+import { cleanUp, command, freePort, relaunch, scratch, start, until } from '../lib/program.mjs'
 import { PASSWORD, client, email } from '../lib/client.mjs'
 
 const SITE = 'http://localhost:3000'
@@ -254,5 +255,46 @@ describe('mail that could not be sent', () => {
     await program.stop('SIGKILL')
     await relaunch(program)
     assert.equal((await mailTo(appOf(program), address)).To[0].Address, address)
+  })
+})
+
+describe('mail of pooled projects', () => {
+  let box, platform
+
+  after(() => cleanUp(box, platform))
+
+  it('goes by the server of each project, and what waits survives the death of the platform', async () => {
+    const smtp = await freePort()
+    box = await start({ dir: folder(`[inbucket]\nsmtp_port = ${smtp}\n`) })
+    platform = await serve({ extra: ['--outbound-anywhere'] })
+    const [first, second] = [await pooled(platform, 'first', null), await pooled(platform, 'second', null)]
+    const configure = (app, ...settings) =>
+      command(['projects', 'settings', 'set', app.ref, ...settings, '--data', platform.data])
+    const server = ['host=127.0.0.1', 'admin_email=app@first.test', 'sender_name=First'].map((pair) => `auth.email.smtp.${pair}`)
+    await configure(first, 'auth.email.enable_confirmations=true', ...server, `auth.email.smtp.port=${await freePort()}`)
+    await configure(second, 'auth.email.enable_confirmations=true')
+    const waiting = async (app) => {
+      const headers = { apikey: app.serviceKey, authorization: `Bearer ${app.serviceKey}` }
+      return (await (await fetch(`${app.url}/auth/v1/admin/mail`, { headers })).json()).messages
+    }
+    const address = email('pooled')
+    for (const app of [first, second]) ok(await client(app).auth.signUp({ email: address, password: PASSWORD }))
+    // The second has no server: its message is given up where its owner sees it, and nowhere else.
+    const given = await until('the message without a server', async () => {
+      const messages = await waiting(second)
+      return messages[0]?.failed_at && messages
+    })
+    assert.deepEqual(given.map(({ recipient, reason }) => [recipient, reason]), [[address, 'no SMTP server is configured']])
+    await until('an attempt', async () => (await waiting(first))[0]?.reason)
+    await platform.stop('SIGKILL')
+    await answering(platform.launch())
+    // The right server is told while everything runs; nobody asks the project for anything.
+    await configure(first, `auth.email.smtp.port=${smtp}`)
+    const mail = await mailTo(appOf(box), address)
+    assert.deepEqual(mail.From, { Name: 'First', Address: 'app@first.test' })
+    ok(await client(first).auth.verifyOtp({ type: 'signup', email: address, token: codeIn(mail) }))
+    const stranger = await client(second).auth.verifyOtp({ type: 'signup', email: address, token: codeIn(mail) })
+    assert.equal(stranger.error.code, 'otp_expired')
+    assert.deepEqual(await waiting(first), [])
   })
 })

@@ -14,6 +14,7 @@ pub mod projects;
 mod provision;
 mod servers;
 mod shards;
+mod waiting_mail;
 
 pub use catalog::{Lookup, Project, ProjectStatus, Resolved, Shard, ShardStatus};
 pub use endpoint::{Endpoint, SchemaAlias};

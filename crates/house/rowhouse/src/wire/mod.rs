@@ -131,6 +131,10 @@ impl Wire {
             // What was not sent when the program ended last.
             self.inner.post.ring(project, Duration::ZERO);
         }
+        match self.inner.platform.projects_with_mail().await {
+            Ok(projects) => projects.iter().for_each(|project| self.inner.post.ring(project, Duration::ZERO)),
+            Err(error) => tracing::warn!(%error, "mail of pooled projects waits until they wake"),
+        }
         Arc::clone(&self.inner.post).run(self, stop).await;
     }
 

@@ -5,7 +5,9 @@ use super::linking::{self, Decision, Linking};
 use crate::Auth;
 use crate::call::Call;
 use crate::message::{self, Kind, Recipient};
+use crate::notice;
 use crate::refusal::{Outcome, Refusal, internal, refuse};
+use crate::settings::Notification;
 use crate::store::audit::Actor;
 use crate::store::db::Step;
 use crate::store::records::{Identity, User};
@@ -239,6 +241,9 @@ pub(super) fn link(
     }
     let mut steps = vec![newcomer.add(target.id, call)];
     steps.extend(newcomer.linked(auth, &Actor::user(&target), call));
+    let details = json!({ "provider": newcomer.provider() });
+    let what = Notification::IdentityLinked;
+    steps.extend(notice::step(auth, call, what, &target, target.email(), details));
     let mut refusal = None;
     if target.email().is_empty() {
         refusal = adopt(auth, call, &newcomer, &target, rival, &mut steps)?;

@@ -232,7 +232,7 @@ fn providers(email: &str, phone: &str) -> Vec<&'static str> {
 pub(super) fn confirm_steps(params: &Params, id: Uuid, now: Moment) -> Vec<Step> {
     let mut patch = Patch::new();
     if params.email_confirm == Some(true) {
-        let verified = super::verify::email_verified();
+        let verified = super::proven::email_verified();
         patch = patch.time("email_confirmed_at", Some(now)).merge("raw_user_meta_data", verified);
     }
     if params.phone_confirm == Some(true) {

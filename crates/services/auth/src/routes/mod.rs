@@ -31,6 +31,7 @@ mod passkey_sign_in;
 mod passkeys;
 mod password_grant;
 mod pkce_grant;
+mod proven;
 mod reauthenticate;
 mod recover;
 mod refresh_grant;

@@ -16,7 +16,7 @@ use crate::store::db::{Step, first, last};
 use crate::store::records::User;
 use crate::store::users::{self, Patch};
 use crate::store::{identities, one_time_tokens, sessions};
-use crate::{limits::Bucket, routes::verify};
+use crate::{limits::Bucket, routes::proven};
 use axum::body::Body;
 use http::Response;
 use serde::Deserialize;
@@ -235,7 +235,7 @@ fn write(
     }
     if let Some(email) = &change.email {
         if user.is_anonymous && auth.settings.mailer_autoconfirm {
-            steps.extend(verify::email_change_steps(user, email, now));
+            steps.extend(proven::email_change_steps(user, email, now));
         } else {
             steps.extend(super::email_change::request_steps(
                 auth,
@@ -248,7 +248,7 @@ fn write(
     }
     if let Some(phone) = &change.phone {
         if auth.settings.sms_autoconfirm {
-            steps.extend(verify::phone_change_steps(user, phone, now));
+            steps.extend(proven::phone_change_steps(user, phone, now));
         } else {
             steps.extend(super::otp::phone_change_steps(auth, call, user, phone)?);
         }

@@ -1,7 +1,7 @@
 //! `GET` and `POST /verify`: a code or a link comes back, and with it the proof of an address.
 
 use super::confirm_page;
-use super::user_update::{own_identity_steps, password_steps};
+use super::proven::{confirm_steps, half_steps, needs_both, told_steps};
 use crate::Auth;
 use crate::call::Call;
 use crate::flow::one_time::{self, PKCE_PREFIX};
@@ -12,20 +12,17 @@ use crate::issue::{Grant, NewSession};
 use crate::limits::Bucket;
 use crate::message;
 use crate::moment::Moment;
-use crate::notice;
 use crate::refusal::{Outcome, Refusal, Shape, database, invalid, refuse};
 use crate::reply;
-use crate::settings::Notification;
-use crate::store::audit::Actor;
 use crate::store::db::{Step, Unit, first, last};
-use crate::store::one_time_tokens::{self, Purpose};
+use crate::store::flow_states;
+use crate::store::one_time_tokens;
 use crate::store::records::User;
 use crate::store::users::{self, Patch};
-use crate::store::{flow_states, identities, sessions};
 use axum::body::Body;
 use http::{Response, StatusCode};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 const HALF_DONE: &str = "Confirmation link accepted. Please proceed to confirm link sent to the other email";
@@ -49,7 +46,7 @@ struct Params {
 
 /// What the caller presents.
 #[derive(Debug)]
-enum Proof {
+pub(super) enum Proof {
     /// The hash of a link.
     Hash(String),
     /// A code and the address it went to.
@@ -77,7 +74,7 @@ impl Proof {
 
 /// What a proof is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Signup,
     Recovery,
     EmailChange,
@@ -395,137 +392,4 @@ fn check(auth: &Auth, call: &Call, kind: &str, proof: &Proof, user: &User) -> Ou
         _ => None,
     };
     found.ok_or_else(|| wrong(proof))
-}
-
-async fn confirm_steps(auth: &Auth, call: &Call, kind: Kind, user: &User) -> Outcome<Vec<Step>> {
-    let now = call.now;
-    let actor = Actor::user(user);
-    let signed_up =
-        |provider: &str| auth.audit(&actor, "user_signedup", Some(json!({ "provider": provider })), call);
-    let mut steps = Vec::new();
-    match kind {
-        Kind::Signup => {
-            if user.password_hash().is_none() && user.invited_at.is_some() {
-                // Somebody invited gets a password that nobody knows, until they set their own.
-                let hash = auth.hasher.hash(&super::otp::random_password()).await?;
-                steps.push(sessions::delete_all(user.id, None));
-                steps.extend(password_steps(user, &hash, now));
-            }
-            steps.extend(signed_up("email"));
-            steps.extend(confirm_email_steps(user, now));
-            steps.push(identities::verify_email(user.id, now));
-        }
-        Kind::Recovery => {
-            steps.push(Patch::new().text("recovery_token", "").on(user.id, now));
-            if user.email_confirmed_at.is_none() {
-                steps.extend(signed_up("email"));
-                steps.extend(confirm_email_steps(user, now));
-            } else {
-                steps.extend(auth.audit(&actor, "login", None, call));
-                steps.push(one_time_tokens::clear(user.id, None));
-            }
-        }
-        Kind::EmailChange => {
-            steps.extend(auth.audit(&actor, "user_modified", None, call));
-            steps.extend(email_change_steps(user, user.email_change.as_deref().unwrap_or_default(), now));
-        }
-        Kind::Sms => {
-            steps.extend(signed_up("phone"));
-            let patch = Patch::new().text("confirmation_token", "").time("phone_confirmed_at", Some(now));
-            steps.push(no_longer_anonymous(patch, user).on(user.id, now));
-            steps.push(one_time_tokens::clear(user.id, None));
-        }
-        Kind::PhoneChange => {
-            steps.extend(auth.audit(&actor, "user_modified", None, call));
-            steps.extend(phone_change_steps(user, user.phone_change.as_deref().unwrap_or_default(), now));
-        }
-    }
-    Ok(steps)
-}
-
-/// Tells the user of an address that has changed, at one that was theirs before.
-fn told_steps(auth: &Auth, call: &Call, kind: Kind, user: &User) -> Option<Step> {
-    let (what, details) = match kind {
-        Kind::EmailChange => (
-            Notification::EmailChanged,
-            json!({ "old_email": user.email(), "email": user.email_change.as_deref().unwrap_or_default() }),
-        ),
-        Kind::PhoneChange if !user.phone().is_empty() => {
-            (Notification::PhoneChanged, json!({ "old_phone": user.phone() }))
-        }
-        _ => return None,
-    };
-    notice::step(auth, call, what, user, user.email(), details)
-}
-
-fn confirm_email_steps(user: &User, now: Moment) -> [Step; 2] {
-    let patch = Patch::new()
-        .text("confirmation_token", "")
-        .time("email_confirmed_at", Some(now))
-        .merge("raw_user_meta_data", email_verified());
-    [patch.on(user.id, now), one_time_tokens::clear(user.id, None)]
-}
-
-pub(super) fn email_verified() -> Map<String, Value> {
-    let mut data = Map::new();
-    data.insert("email_verified".into(), json!(true));
-    data
-}
-
-fn no_longer_anonymous(patch: Patch, user: &User) -> Patch {
-    if user.is_anonymous { patch.flag("is_anonymous", false) } else { patch }
-}
-
-/// The steps that give the user a confirmed new e-mail address.
-pub(super) fn email_change_steps(user: &User, email: &str, now: Moment) -> Vec<Step> {
-    let mut steps = own_identity_steps(user, "email", email, true, now);
-    let patch = Patch::new()
-        .text("email", email)
-        .text("email_change", "")
-        .text("email_change_token_current", "")
-        .text("email_change_token_new", "")
-        .number("email_change_confirm_status", 0);
-    let mut patch = no_longer_anonymous(patch, user);
-    if user.email_confirmed_at.is_none() {
-        patch = patch
-            .text("confirmation_token", "")
-            .time("email_confirmed_at", Some(now))
-            .merge("raw_user_meta_data", email_verified());
-    }
-    steps.push(patch.on(user.id, now));
-    steps.push(one_time_tokens::clear(user.id, None));
-    steps
-}
-
-/// The steps that give the user a confirmed new phone number.
-pub(super) fn phone_change_steps(user: &User, phone: &str, now: Moment) -> Vec<Step> {
-    let mut steps = own_identity_steps(user, "phone", phone, true, now);
-    let patch = Patch::new()
-        .text("phone", phone)
-        .text("phone_change", "")
-        .text("phone_change_token", "")
-        .time("phone_confirmed_at", Some(now));
-    steps.push(no_longer_anonymous(patch, user).on(user.id, now));
-    steps.push(one_time_tokens::clear(user.id, None));
-    steps
-}
-
-/// Whether this proof is only the first of two that a change of address needs.
-fn needs_both(auth: &Auth, user: &User) -> bool {
-    !auth.settings.mailer_autoconfirm
-        && auth.settings.mailer_secure_email_change
-        && user.email_change_confirm_status.unwrap_or(0) == 0
-        && !user.email().is_empty()
-}
-
-/// Notes the first proof and takes its token away.
-fn half_steps(user: &User, proof: &Proof, now: Moment) -> Vec<Step> {
-    let current = user.email_change_token_current.as_deref().unwrap_or_default();
-    let plain = |hash: &str| hash.strip_prefix(PKCE_PREFIX).unwrap_or(hash).to_owned();
-    let given = match proof {
-        Proof::Hash(hash) | Proof::Mailed { hash, .. } | Proof::Texted { hash, .. } => plain(hash),
-    };
-    let purpose = if plain(current) == given { Purpose::EmailChangeCurrent } else { Purpose::EmailChangeNew };
-    let patch = Patch::new().number("email_change_confirm_status", 1).text(purpose.as_str(), "");
-    vec![patch.on(user.id, now), one_time_tokens::clear(user.id, Some(purpose))]
 }

@@ -157,6 +157,17 @@ pub async fn project_list(
     Ok(rows.iter().map(|row| row.json(0)).collect::<Result<_, _>>()?)
 }
 
+/// The projects that have these app ids.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn project_refs_of_apps(c: &mut Connection, apps: &[i32]) -> Result<Vec<ProjectRef>, Error> {
+    let list: Vec<String> = apps.iter().map(i32::to_string).collect();
+    let sql = "select to_jsonb(ref) from catalog.projects where app_id = any ($1::integer[])";
+    let rows = c.query(sql, &[text(format!("{{{}}}", list.join(",")))]).await?;
+    Ok(rows.iter().map(|row| row.json(0)).collect::<Result<_, _>>()?)
+}
+
 /// How many projects there are.
 ///
 /// # Errors

@@ -78,9 +78,9 @@ function finds(message) {
     });
     found.push(button);
   }
-  const page = new DOMParser().parseFromString(message.HTML, 'text/html');
-  const links = [...page.querySelectorAll('a[href]')].map((link) => link.getAttribute('href'));
-  const link = links.find((href) => /^https?:\/\//.test(href) && /verify|token|confirm|code/.test(href));
+  // The text has the links of the HTML, without whatever else is in there.
+  const links = [...message.Text.matchAll(/https?:\/\/[^\s<>"]+/g)].map(([url]) => url);
+  const link = links.find((url) => /verify|token|confirm|code/.test(url));
   if (link) {
     found.push(make('a', 'Open the link', { href: link, target: '_blank', rel: 'noopener noreferrer', title: link }));
   }

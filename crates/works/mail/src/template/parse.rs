@@ -237,6 +237,44 @@ impl Parser {
         Ok((names, assigns))
     }
 
+    /// What a value begins with.
+    fn base(
+        &mut self,
+        token: Token,
+        place: Place,
+        reader: &mut Reader,
+        depth: usize,
+    ) -> Result<Base, TemplateError> {
+        Ok(match token {
+            Token::Variable(name) if self.variables.contains(&name) => Base::Variable(name),
+            Token::Variable(name) => return Err(place.error(format!("${name} is not known"))),
+            Token::Text(text) => Base::Literal(Value::String(text)),
+            Token::Number(number) => Base::Literal(Value::Number(number)),
+            Token::Word(word) => match (word.as_str(), function::find(&word)) {
+                ("true" | "false", _) => Base::Literal(Value::Bool(word == "true")),
+                ("nil", _) => Base::Literal(Value::Null),
+                // A function that is given to another, without arguments of its own.
+                (_, Some(function)) => {
+                    let command = Command { function: Some(function), terms: Vec::new() };
+                    let commands = vec![command];
+                    Base::Pipe(Box::new(Pipe { variables: Vec::new(), assigns: false, commands }))
+                }
+                (_, None) => return Err(place.error(format!("there is no function {word}"))),
+            },
+            Token::Open => {
+                let pipe = self.pipe(reader, depth + 1)?;
+                if !reader.take(&Token::Close) {
+                    return Err(place.error("the bracket is not closed"));
+                }
+                Base::Pipe(Box::new(pipe))
+            }
+            Token::Field(_) | Token::Dot => Base::Dot,
+            Token::Comma | Token::Declare | Token::Assign | Token::Pipe | Token::Close => {
+                return Err(place.error("expected a value"));
+            }
+        })
+    }
+
     fn command(&mut self, reader: &mut Reader, depth: usize) -> Result<Command, TemplateError> {
         let mut function = None;
         let mut terms = Vec::new();
@@ -249,42 +287,21 @@ impl Parser {
                     token
                 }
             };
-            let (base, mut fields) = match base {
-                Token::Field(name) => (Base::Dot, vec![name.trim_start().to_owned()]),
-                Token::Dot => (Base::Dot, Vec::new()),
-                Token::Variable(name) if self.variables.contains(&name) => (Base::Variable(name), Vec::new()),
-                Token::Variable(name) => return Err(place.error(format!("${name} is not known"))),
-                Token::Text(text) => (Base::Literal(Value::String(text)), Vec::new()),
-                Token::Number(number) => (Base::Literal(Value::Number(number)), Vec::new()),
-                Token::Word(word) => match word.as_str() {
-                    "true" | "false" => (Base::Literal(Value::Bool(word == "true")), Vec::new()),
-                    "nil" => (Base::Literal(Value::Null), Vec::new()),
-                    _ => {
-                        let found = function::find(&word);
-                        let found =
-                            found.ok_or_else(|| place.error(format!("there is no function {word}")))?;
-                        if function.is_none() && terms.is_empty() {
-                            function = Some(found);
-                            continue;
-                        }
-                        let pipe = Pipe {
-                            variables: Vec::new(),
-                            assigns: false,
-                            commands: vec![Command { function: Some(found), terms: Vec::new() }],
-                        };
-                        (Base::Pipe(Box::new(pipe)), Vec::new())
-                    }
-                },
-                Token::Open => {
-                    let pipe = self.pipe(reader, depth + 1)?;
-                    if !reader.take(&Token::Close) {
-                        return Err(place.error("the bracket is not closed"));
-                    }
-                    (Base::Pipe(Box::new(pipe)), Vec::new())
+            if let Token::Word(word) = &base
+                && function.is_none()
+                && terms.is_empty()
+                && let Some(found) = function::find(word)
+            {
+                function = Some(found);
+                continue;
+            }
+            let mut fields = Vec::new();
+            let base = match base {
+                Token::Field(name) => {
+                    fields.push(name.trim_start().to_owned());
+                    Base::Dot
                 }
-                Token::Comma | Token::Declare | Token::Assign | Token::Pipe | Token::Close => {
-                    return Err(place.error("expected a value"));
-                }
+                base => self.base(base, place, reader, depth)?,
             };
             while let Some((Token::Field(name), _)) = reader.tokens.peek()
                 && !name.starts_with(' ')

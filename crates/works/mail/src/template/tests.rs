@@ -152,3 +152,93 @@ fn work_and_text_are_bounded() {
     let long = Template::parse("{{ range .L }}{{ $.T }}{{ end }}", Mode::Html).unwrap();
     assert_eq!(long.render(&data), Err(RenderError::TooLong));
 }
+
+/// Numbers that look like chance and are the same at every run.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 33).unwrap() % n
+    }
+}
+
+#[test]
+fn whatever_the_template_values_stay_values() {
+    const PIECES: [&str; 48] = [
+        "{{ .X }}",
+        "{{.Y}}",
+        "{{ if .X }}",
+        "{{ else }}",
+        "{{ end }}",
+        "{{ range .L }}",
+        "{{ with .X }}",
+        "{{- .X -}}",
+        "{{ $a := .X }}",
+        "{{ $a }}",
+        "{{ printf \"%s\" .X }}",
+        "{{ . }}",
+        "{{ .X | urlquery }}",
+        "<a href=\"",
+        "<a href=",
+        "<a href='",
+        "\"",
+        "'",
+        ">",
+        "<",
+        "</",
+        "/",
+        "=",
+        " ",
+        "<p ",
+        "title=",
+        "style=\"",
+        "onclick=\"",
+        "<!--",
+        "-->",
+        "<![CDATA[",
+        "<!",
+        "<script>",
+        "</script>",
+        "<style>",
+        "</style>",
+        "<title>",
+        "</title>",
+        "https://a.dev/",
+        "?q=",
+        "#",
+        ":",
+        "java",
+        "text",
+        "\n",
+        "{{",
+        "}}",
+        "<svg xlink:href=\"",
+    ];
+    let data = json!({ "X": "\"'`><xss onerror=1>&--></script></style></title>", "Y": "javascript:xss()", "L": ["<xss>", "</xss"] });
+    let mut chance = Chance(88_172_645_463_325_252);
+    let mut rendered = 0;
+    for _ in 0..40_000 {
+        let source: String = (0..1 + chance.below(14)).map(|_| PIECES[chance.below(PIECES.len())]).collect();
+        for mode in [Mode::Html, Mode::Line] {
+            let Ok(template) = Template::parse(&source, mode) else { continue };
+            let text = template.render(&data).unwrap();
+            if mode == Mode::Line {
+                assert!(!text.contains(['\r', '\n']), "{source}");
+                continue;
+            }
+            rendered += 1;
+            let lower = text.to_lowercase();
+            assert!(
+                !lower.contains("<xss") && !lower.contains("</xss") && !lower.contains("'`>"),
+                "{source}\n{text}"
+            );
+            for start in ["href=\"javascript:", "href='javascript:", "href=javascript:"] {
+                assert!(!lower.contains(start), "{source}\n{text}");
+            }
+        }
+    }
+    assert!(rendered > 5_000, "{rendered}");
+}
