@@ -6,6 +6,8 @@
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Key, Nonce};
 use base64::{Engine, engine::general_purpose::STANDARD as B64};
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
 use std::io::Write;
 use std::path::Path;
 
@@ -66,6 +68,8 @@ impl Place<'_> {
 #[derive(Clone)]
 pub struct MasterKey {
     cipher: Aes256Gcm,
+    /// Where other keys come from.
+    root: Hmac<Sha256>,
 }
 
 impl std::fmt::Debug for MasterKey {
@@ -76,7 +80,17 @@ impl std::fmt::Debug for MasterKey {
 
 impl MasterKey {
     pub fn from_bytes(bytes: [u8; KEY_BYTES]) -> Self {
-        MasterKey { cipher: Aes256Gcm::new(&Key::<Aes256Gcm>::from(bytes)) }
+        let keyed = |key: &[u8]| {
+            <Hmac<Sha256> as Mac>::new_from_slice(key).expect("HMAC takes keys of every length")
+        };
+        // The cipher's key is not used for anything else, so the other keys come from one that it is made into.
+        let root = keyed(&bytes).chain_update(b"rowhouse derived keys").finalize().into_bytes();
+        MasterKey { cipher: Aes256Gcm::new(&Key::<Aes256Gcm>::from(bytes)), root: keyed(&root) }
+    }
+
+    /// A key of its own for a place: for secrets that are kept elsewhere than in the catalog.
+    pub fn derive(&self, place: Place<'_>) -> [u8; KEY_BYTES] {
+        self.root.clone().chain_update(place.associated()).finalize().into_bytes().into()
     }
 
     /// A key written as 64 hexadecimal digits or as base64.

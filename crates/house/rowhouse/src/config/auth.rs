@@ -1,6 +1,7 @@
 //! The section `[auth]`.
 
 use super::ConfigError;
+use super::external::{self, ExternalSection};
 use super::decisions::{self, HookSection, MfaSection, OAuthServerSection};
 use super::mail::{self, MailSection};
 use super::reader::Section;
@@ -41,6 +42,7 @@ pub struct AuthSection {
     pub mfa: MfaSection,
     pub oauth_server: OAuthServerSection,
     pub hook: HookSection,
+    pub external: ExternalSection,
 }
 
 /// `[auth.email]`
@@ -108,6 +110,7 @@ impl Default for AuthSection {
             mfa: MfaSection::default(),
             oauth_server: OAuthServerSection::default(),
             hook: HookSection::default(),
+            external: ExternalSection::default(),
         }
     }
 }
@@ -161,6 +164,7 @@ pub(super) fn read(mut section: Section<'_>) -> Result<AuthSection, ConfigError>
     let mfa = decisions::mfa(section.section("mfa")?)?;
     let oauth_server = decisions::oauth_server(section.section("oauth_server")?)?;
     let hook = decisions::hook(section.section("hook")?)?;
+    let external = external::read(&mut section)?;
     let default = AuthSection::default();
     let auth = AuthSection {
         enabled: section.flag("enabled")?.unwrap_or(default.enabled),
@@ -198,6 +202,7 @@ pub(super) fn read(mut section: Section<'_>) -> Result<AuthSection, ConfigError>
         mfa,
         oauth_server,
         hook,
+        external,
     };
     section.finish();
     Ok(auth)

@@ -6,6 +6,7 @@
 mod auth;
 mod decisions;
 mod duration;
+mod external;
 mod known;
 mod mail;
 mod reader;

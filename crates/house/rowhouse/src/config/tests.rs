@@ -196,3 +196,42 @@ fn test_codes_belong_to_numbers() {
     );
     assert!(read("[auth.sms.test_otp]\nme = \"1\"").unwrap_err().contains("a phone number as the key"));
 }
+
+#[test]
+fn providers_are_read_with_their_secrets() {
+    let (config, warnings) = read(
+        r#"
+        [auth.external.github]
+        enabled = true
+        client_id = "id"
+        secret = "env(SITE)"
+        redirect_uri = ""
+        [auth.external.apple]
+        enabled = false
+        client_id = ""
+        secret = "env(NOBODY)"
+        skip_nonce_check = true
+        email_optional = true
+        [auth.external.myspace]
+        enabled = true
+        [auth.linking]
+        automatic = false
+        [auth.linking.domains]
+        github = "work"
+        [auth.custom_providers]
+        max = 5
+        "#,
+    )
+    .unwrap();
+    let external = &config.auth.external;
+    assert_eq!(external.providers["github"].secret.expose(), "https://app.test");
+    assert!(external.providers["github"].enabled && external.providers["apple"].email_optional);
+    assert!(!external.automatic_linking && external.custom_enabled);
+    assert_eq!((external.linking_domains["github"].as_str(), external.custom_max), ("work", 5));
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert!(warnings.iter().any(|w| w.contains("auth.external.myspace")), "{warnings:?}");
+    assert!(warnings.iter().any(|w| w.contains("NOBODY")), "{warnings:?}");
+    assert!(format!("{:?}", external.providers["github"]).contains("(secret)"));
+    let wrong = read("[auth.external.gitlab]\nurl = \"git.test\"").unwrap_err();
+    assert!(wrong.contains("auth.external.gitlab.url"), "{wrong}");
+}

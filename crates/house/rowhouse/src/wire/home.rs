@@ -126,6 +126,11 @@ impl Home {
         auth_settings.mail.bell = Some(inner.post.bell(&project.reference));
         // There may be mail from before.
         inner.post.ring(&project.reference, Duration::ZERO);
+        let custom = &mut auth_settings.external.custom;
+        custom.local = auth_settings.outbound.reach() == outbound::Reach::Anywhere;
+        let place =
+            catalog::Place { table: "custom_oauth_providers", column: "client_secret", row: &project.reference };
+        custom.key = Some(auth::SealingKey(inner.platform.catalog().key().derive(place)));
         // The gateway sees to it that clients cannot make this header up.
         auth_settings.rate_limits.header =
             inner.settings.limits_clients.then(|| "x-forwarded-for".to_owned());

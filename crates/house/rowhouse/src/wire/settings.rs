@@ -120,6 +120,7 @@ impl ProjectSettings {
         to.oauth_server.enabled = from.oauth_server.enabled;
         to.oauth_server.allow_dynamic_registration = from.oauth_server.allow_dynamic_registration;
         to.oauth_server.authorization_path.clone_from(&from.oauth_server.authorization_url_path);
+        to.external = from.external.settings();
         // In a shard the functions would be everybody's.
         if endpoint.app_schema.is_none() {
             to.hooks = hooks(&from.hook);
@@ -239,6 +240,21 @@ mod tests {
         assert!(auth.oauth_server.enabled && auth.oauth_server.allow_dynamic_registration);
         assert_eq!(auth.oauth_server.authorization_path, "/oauth/consent");
         assert_eq!(auth.sms_test_otp, [("4152127777".to_owned(), "123456".into())]);
+    }
+
+    #[test]
+    fn providers_reach_auth() {
+        let stored = serde_json::json!({ "auth": { "external": {
+            "providers": { "github": { "enabled": true, "client_id": "a, b", "secret": "s", "url": "https://git.test" } },
+            "custom_max": 3,
+        } } });
+        let settings: ProjectSettings = serde_json::from_value(stored).unwrap();
+        let external = settings.auth(&endpoint(None), &secrets(&["s"]), "http://x").external;
+        assert!(external.is_enabled("github") && !external.is_enabled("google"));
+        let github = &external.providers["github"];
+        assert_eq!((&*github.client_ids, github.secret.expose()), (&["a".to_owned(), "b".to_owned()][..], "s"));
+        assert!(external.automatic_linking && external.custom.enabled);
+        assert_eq!(external.custom.max, 3);
     }
 
     #[test]

@@ -21,6 +21,11 @@ pub(crate) use callback::profile;
 pub(crate) use exchange::{Tokens, exchange};
 pub(crate) use resolve::{Provider, Unusable, resolve};
 
+/// Whether there is a provider of this name in the list.
+pub(crate) fn is_listed(name: &str) -> bool {
+    entries::find(name).is_some()
+}
+
 /// Why a provider could not be asked, for the log. Holds nothing that was sent to it.
 #[derive(Debug)]
 pub(crate) struct Failure(pub(crate) String);

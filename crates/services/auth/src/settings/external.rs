@@ -76,6 +76,11 @@ impl Default for ExternalSettings {
 }
 
 impl ExternalSettings {
+    /// Whether there is a provider of this name in the list.
+    pub fn is_known(provider: &str) -> bool {
+        crate::provider::is_listed(provider)
+    }
+
     /// Whether a provider of the list is switched on.
     pub fn is_enabled(&self, provider: &str) -> bool {
         self.providers.get(provider).is_some_and(|settings| settings.enabled)
