@@ -163,15 +163,20 @@ create table if not exists auth.custom_oauth_providers (
   constraint custom_oauth_providers_userinfo_url_length
     check (userinfo_url is null or char_length(userinfo_url) <= 2048),
   constraint custom_oauth_providers_jwks_uri_length check (jwks_uri is null or char_length(jwks_uri) <= 2048),
+  -- and, for development, servers on the same machine, which the service allows where it is run for that
   constraint custom_oauth_providers_authorization_url_https
-    check (authorization_url is null or authorization_url like 'https://%'),
-  constraint custom_oauth_providers_token_url_https check (token_url is null or token_url like 'https://%'),
-  constraint custom_oauth_providers_userinfo_url_https check (userinfo_url is null or userinfo_url like 'https://%'),
-  constraint custom_oauth_providers_jwks_uri_https check (jwks_uri is null or jwks_uri like 'https://%'),
+    check (authorization_url is null or authorization_url ~ '^(https://|http://(127\.0\.0\.1|localhost)[:/])'),
+  constraint custom_oauth_providers_token_url_https
+    check (token_url is null or token_url ~ '^(https://|http://(127\.0\.0\.1|localhost)[:/])'),
+  constraint custom_oauth_providers_userinfo_url_https
+    check (userinfo_url is null or userinfo_url ~ '^(https://|http://(127\.0\.0\.1|localhost)[:/])'),
+  constraint custom_oauth_providers_jwks_uri_https
+    check (jwks_uri is null or jwks_uri ~ '^(https://|http://(127\.0\.0\.1|localhost)[:/])'),
   constraint custom_oauth_providers_oidc_issuer_https
-    check (provider_type <> 'oidc' or issuer is null or issuer like 'https://%'),
+    check (provider_type <> 'oidc' or issuer is null or issuer ~ '^(https://|http://(127\.0\.0\.1|localhost)[:/])'),
   constraint custom_oauth_providers_oidc_discovery_url_https
-    check (provider_type <> 'oidc' or discovery_url is null or discovery_url like 'https://%'),
+    check (provider_type <> 'oidc' or discovery_url is null
+      or discovery_url ~ '^(https://|http://(127\.0\.0\.1|localhost)[:/])'),
   constraint custom_oauth_providers_oidc_requires_issuer check (provider_type <> 'oidc' or issuer is not null),
   constraint custom_oauth_providers_oauth2_requires_endpoints check (
     provider_type <> 'oauth2'

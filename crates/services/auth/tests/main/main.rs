@@ -13,6 +13,7 @@ mod messages;
 mod oauth_clients;
 mod oauth_server;
 mod passkeys;
+mod providers;
 mod races;
 mod realms;
 mod refresh;
