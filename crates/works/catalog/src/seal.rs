@@ -80,9 +80,8 @@ impl std::fmt::Debug for MasterKey {
 
 impl MasterKey {
     pub fn from_bytes(bytes: [u8; KEY_BYTES]) -> Self {
-        let keyed = |key: &[u8]| {
-            <Hmac<Sha256> as Mac>::new_from_slice(key).expect("HMAC takes keys of every length")
-        };
+        let keyed =
+            |key: &[u8]| <Hmac<Sha256> as Mac>::new_from_slice(key).expect("HMAC takes keys of every length");
         // The cipher's key is not used for anything else, so the other keys come from one that it is made into.
         let root = keyed(&bytes).chain_update(b"rowhouse derived keys").finalize().into_bytes();
         MasterKey { cipher: Aes256Gcm::new(&Key::<Aes256Gcm>::from(bytes)), root: keyed(&root) }

@@ -1,9 +1,9 @@
 //! The section `[auth]`.
 
 use super::ConfigError;
-use super::external::{self, ExternalSection};
 use super::decisions::{self, HookSection, MfaSection, OAuthServerSection};
 use super::mail::{self, MailSection};
+use super::external::{self, ExternalSection};
 use super::reader::Section;
 use model::Secret;
 use serde::{Deserialize, Serialize};

@@ -129,7 +129,11 @@ fn provider(mut section: Section<'_>) -> Result<ProviderSection, ConfigError> {
     };
     for (key, url) in [("redirect_uri", &provider.redirect_uri), ("url", &provider.url)] {
         if !url.is_empty() && !url.starts_with("https://") && !url.starts_with("http://") {
-            return Err(section.refuse(key, "an address that begins with https://", format!("the text {url:?}")));
+            return Err(section.refuse(
+                key,
+                "an address that begins with https://",
+                format!("the text {url:?}"),
+            ));
         }
     }
     if provider.enabled && provider.client_id.is_empty() {

@@ -128,8 +128,11 @@ impl Home {
         inner.post.ring(&project.reference, Duration::ZERO);
         let custom = &mut auth_settings.external.custom;
         custom.local = auth_settings.outbound.reach() == outbound::Reach::Anywhere;
-        let place =
-            catalog::Place { table: "custom_oauth_providers", column: "client_secret", row: project.reference.as_str() };
+        let place = catalog::Place {
+            table: "custom_oauth_providers",
+            column: "client_secret",
+            row: project.reference.as_str(),
+        };
         custom.key = Some(auth::SealingKey(inner.platform.catalog().key().derive(place)));
         // The gateway sees to it that clients cannot make this header up.
         auth_settings.rate_limits.header =

@@ -252,7 +252,10 @@ mod tests {
         let external = settings.auth(&endpoint(None), &secrets(&["s"]), "http://x").external;
         assert!(external.is_enabled("github") && !external.is_enabled("google"));
         let github = &external.providers["github"];
-        assert_eq!((&*github.client_ids, github.secret.expose()), (&["a".to_owned(), "b".to_owned()][..], "s"));
+        assert_eq!(
+            (&*github.client_ids, github.secret.expose()),
+            (&["a".to_owned(), "b".to_owned()][..], "s")
+        );
         assert!(external.automatic_linking && external.custom.enabled);
         assert_eq!(external.custom.max, 3);
     }

@@ -248,9 +248,7 @@ pub(super) fn link(
     if target.email().is_empty() {
         refusal = adopt(auth, call, &newcomer, &target, rival, &mut steps)?;
     }
-    if refusal.is_none() {
-        steps.push(users::refresh_providers(target.id, call.now));
-    }
+    steps.push(users::refresh_providers(target.id, call.now));
     Ok(Admission { user: target.id, steps, refusal })
 }
 

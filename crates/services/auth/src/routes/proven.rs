@@ -84,7 +84,8 @@ fn confirm_email_steps(user: &User, now: Moment) -> [Step; 2] {
         .text("confirmation_token", "")
         .time("email_confirmed_at", Some(now))
         .merge("raw_user_meta_data", email_verified());
-    [patch.on(user.id, now), one_time_tokens::clear(user.id, None)]
+    // Somebody anonymous who linked an identity has an address by now.
+    [no_longer_anonymous(patch, user).on(user.id, now), one_time_tokens::clear(user.id, None)]
 }
 
 pub(super) fn email_verified() -> Map<String, Value> {

@@ -6,7 +6,7 @@ use crate::world::{self, Answer, World, text};
 use auth::{SealingKey, Settings};
 use serde_json::{Value, json};
 
-async fn world(server: &Server, change: impl FnOnce(&mut Settings)) -> World {
+async fn world_at(server: &Server, change: impl FnOnce(&mut Settings)) -> World {
     World::with(|settings| {
         with(server, &[])(settings);
         settings.external.custom.key = Some(SealingKey([7; 32]));
@@ -34,7 +34,7 @@ async fn create(world: &World, body: Value) -> Answer {
 #[tokio::test]
 async fn administrators_keep_them() {
     let server = Server::start().await;
-    let world = world(&server, |_| {}).await;
+    let world = world_at(&server, |_| {}).await;
     let made = create(&world, oidc(&server)).await;
     assert_eq!(made.status, 201, "{}", made.text);
     assert_eq!(made.body["scopes"], json!(["openid", "email"]));
@@ -44,8 +44,12 @@ async fn administrators_keep_them() {
     assert_eq!(create(&world, oidc(&server)).await.refusal(), (400, "conflict"));
     assert_eq!(create(&world, oauth2(&server)).await.status, 201);
     let list = |answer: Value| {
-        let mut names: Vec<String> =
-            answer["providers"].as_array().unwrap().iter().map(|p| text(p, "/identifier").to_owned()).collect();
+        let mut names: Vec<String> = answer["providers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|p| text(p, "/identifier").to_owned())
+            .collect();
         names.sort_unstable();
         names
     };
@@ -55,13 +59,20 @@ async fn administrators_keep_them() {
     assert_eq!(list(some), ["custom:corp"]);
     assert_eq!(world.admin("GET", "/admin/custom-providers?type=x", Value::Null).await.status, 400);
     let path = "/admin/custom-providers/custom:corp";
-    let changed = world.admin("PUT", path, json!({ "name": "New", "enabled": false, "client_secret": "n3w" })).await;
-    assert_eq!((changed.status, &changed.body["name"], &changed.body["enabled"]), (200, &json!("New"), &json!(false)));
+    let changed =
+        world.admin("PUT", path, json!({ "name": "New", "enabled": false, "client_secret": "n3w" })).await;
+    assert_eq!(
+        (changed.status, &changed.body["name"], &changed.body["enabled"]),
+        (200, &json!("New"), &json!(false))
+    );
     assert!(!changed.text.contains("n3w"));
     let seen = world.admin("GET", "/admin/custom-providers/custom%3Acorp", Value::Null).await.ok();
     assert_eq!(seen, changed.body);
     let stored = world.sql("select string_agg(client_secret, ' ') from auth.custom_oauth_providers").await;
-    assert!(!stored.contains("n3w") && !stored.contains(SECRET) && stored.contains("aes-gcm-hkdf"), "{stored}");
+    assert!(
+        !stored.contains("n3w") && !stored.contains(SECRET) && stored.contains("aes-gcm-hkdf"),
+        "{stored}"
+    );
     assert_eq!(world.admin("DELETE", path, Value::Null).await.status, 204);
     for method in ["GET", "PUT", "DELETE"] {
         let body = if method == "PUT" { json!({}) } else { Value::Null };
@@ -74,7 +85,7 @@ async fn administrators_keep_them() {
 #[tokio::test]
 async fn what_would_be_dangerous_or_broken_is_refused() {
     let server = Server::start().await;
-    let world = world(&server, |_| {}).await;
+    let world = world_at(&server, |_| {}).await;
     for (change, wanted) in [
         (json!({ "provider_type": "x" }), "provider_type must be"),
         (json!({ "identifier": "corp" }), "identifier must start with"),
@@ -86,7 +97,10 @@ async fn what_would_be_dangerous_or_broken_is_refused() {
         (json!({ "issuer": "ftp://x.dev" }), "URL must use HTTPS"),
         (json!({ "issuer": format!("{}/", server.url) }), "failed"),
         (json!({ "issuer": format!("{}/nowhere", server.url) }), "failed"),
-        (json!({ "authorization_params": { "Redirect_Uri": "https://evil.dev" } }), "reserved OAuth parameter"),
+        (
+            json!({ "authorization_params": { "Redirect_Uri": "https://evil.dev" } }),
+            "reserved OAuth parameter",
+        ),
         (json!({ "authorization_params": { "nonce": "fixed" } }), "reserved OAuth parameter"),
         (json!({ "authorization_params": { "prompt": 1 } }), "must be a string"),
         (json!({ "attribute_mapping": { "app_metadata": "x" } }), "protected system field"),
@@ -109,7 +123,7 @@ async fn what_would_be_dangerous_or_broken_is_refused() {
 #[tokio::test]
 async fn no_address_inside_is_called() {
     let server = Server::start().await;
-    let world = world(&server, |settings| {
+    let world = world_at(&server, |settings| {
         settings.outbound = outbound::Client::new(outbound::Reach::Public).unwrap();
     })
     .await;
@@ -150,26 +164,29 @@ async fn no_address_inside_is_called() {
 #[tokio::test]
 async fn a_project_has_so_many() {
     let server = Server::start().await;
-    let world = world(&server, |settings| settings.external.custom.max = 1).await;
+    let world = world_at(&server, |settings| settings.external.custom.max = 1).await;
     let (one, two) = tokio::join!(create(&world, oidc(&server)), create(&world, oauth2(&server)));
     let mut codes = [one.status, two.status];
     codes.sort_unstable();
     assert_eq!(codes, [201, 400]);
-    let late = create(&world, json!({ "identifier": "custom:third" }).as_object().map_or(Value::Null, |more| {
-        let mut body = oauth2(&server);
-        body.as_object_mut().unwrap().extend(more.clone());
-        body
-    }))
+    let late = create(
+        &world,
+        json!({ "identifier": "custom:third" }).as_object().map_or(Value::Null, |more| {
+            let mut body = oauth2(&server);
+            body.as_object_mut().unwrap().extend(more.clone());
+            body
+        }),
+    )
     .await;
     assert_eq!(late.refusal(), (400, "over_custom_provider_quota"));
-    let off = super::custom::world(&server, |settings| settings.external.custom.enabled = false).await;
+    let off = world_at(&server, |settings| settings.external.custom.enabled = false).await;
     assert_eq!(create(&off, oidc(&server)).await.refusal(), (404, "feature_disabled"));
 }
 
 #[tokio::test]
 async fn people_sign_in_with_them() {
     let server = Server::start().await;
-    let world = world(&server, |_| {}).await;
+    let world = world_at(&server, |_| {}).await;
     let mut body = oidc(&server);
     body["custom_claims_allowlist"] = json!(["groups"]);
     body["attribute_mapping"] = json!({ "nickname": "login" });
@@ -186,7 +203,10 @@ async fn people_sign_in_with_them() {
     let user = world.get("/user", got.get("access_token").expect(home.header("location"))).await.ok();
     assert_eq!(user["app_metadata"], json!({ "provider": "custom:corp", "providers": ["custom:corp"] }));
     assert_eq!(user["role"], "authenticated");
-    assert_eq!((&user["user_metadata"]["nickname"], &user["user_metadata"]["custom_claims"]), (&json!("ann"), &json!({ "groups": ["g"] })));
+    assert_eq!(
+        (&user["user_metadata"]["nickname"], &user["user_metadata"]["custom_claims"]),
+        (&json!("ann"), &json!({ "groups": ["g"] }))
+    );
     let grant = async |more: Value| {
         let body = json!({ "provider": "custom:corp", "id_token": server.token(more) });
         world.post("/token?grant_type=id_token", body).await
@@ -210,7 +230,11 @@ async fn people_sign_in_with_them() {
     assert_eq!(error(&refused).1, "provider_email_needs_verification");
     server.person(json!({ "sub": "p-10", "email": "carl@example.com", "email_verified": true }));
     let home = server.walk(&world, "/authorize?provider=custom:plain&scopes=more").await;
-    assert!(parameters(home.header("location"), '#').contains_key("access_token"), "{}", home.header("location"));
+    assert!(
+        parameters(home.header("location"), '#').contains_key("access_token"),
+        "{}",
+        home.header("location")
+    );
 }
 
 #[tokio::test]

@@ -69,7 +69,10 @@ async fn people_come_back_with_a_session() {
     let location = home.header("location");
     assert!(location.starts_with("http://127.0.0.1:3000#"), "{location}");
     let got = parameters(location, '#');
-    assert_eq!((got["provider_token"].as_str(), got["provider_refresh_token"].as_str()), ("their-access", "their-refresh"));
+    assert_eq!(
+        (got["provider_token"].as_str(), got["provider_refresh_token"].as_str()),
+        ("their-access", "their-refresh")
+    );
     assert_eq!((got["token_type"].as_str(), got["sb"].as_str()), ("bearer", ""));
     assert!(!got.contains_key("type") && got.contains_key("expires_at"));
     assert!(!home.header("sb-auth-session-id").is_empty());
@@ -118,7 +121,10 @@ async fn the_code_of_the_pkce_flow_is_for_whoever_began_it() {
     };
     assert_eq!(exchange(&"w".repeat(43)).await.refusal(), (400, "bad_code_verifier"));
     let session = exchange(&verifier).await.ok();
-    assert_eq!((text(&session, "/provider_token"), text(&session, "/provider_refresh_token")), ("their-access", "their-refresh"));
+    assert_eq!(
+        (text(&session, "/provider_token"), text(&session, "/provider_refresh_token")),
+        ("their-access", "their-refresh")
+    );
     assert_eq!(exchange(&verifier).await.refusal(), (404, "flow_state_not_found"));
 }
 
@@ -129,7 +135,10 @@ async fn what_we_decide_cannot_be_set_from_outside() {
     let start = "/authorize?provider=google&Redirect_URI=https://evil.dev&STATE=x&client_id=evil&Response_Type=token&request_uri=https://evil.dev&code_verifier=a&nonce=n";
     let asked = parameters(world.call("GET", start, None, Value::Null).await.header("location"), '?');
     let names: std::collections::BTreeSet<&str> = asked.keys().map(String::as_str).collect();
-    assert_eq!(Vec::from_iter(names), ["client_id", "nonce", "redirect_uri", "response_type", "scope", "state"]);
+    assert_eq!(
+        Vec::from_iter(names),
+        ["client_id", "nonce", "redirect_uri", "response_type", "scope", "state"]
+    );
     assert_eq!((asked["client_id"].as_str(), asked["nonce"].as_str()), (CLIENT, "n"));
     assert_eq!(asked["redirect_uri"], "http://127.0.0.1:54321/auth/v1/callback");
     assert_eq!(asked["response_type"], "code");
@@ -153,7 +162,10 @@ async fn a_state_is_one_of_ours_and_fresh() {
     let world = World::with(with(&server, &["google"])).await;
     let state = async |query: &str| {
         let answer = world.call("GET", &format!("/callback?{query}"), None, Value::Null).await;
-        assert_eq!((answer.status, answer.header("location").split('?').next()), (303, Some("http://127.0.0.1:3000")));
+        assert_eq!(
+            (answer.status, answer.header("location").split('?').next()),
+            (303, Some("http://127.0.0.1:3000"))
+        );
         parameters(answer.header("location"), '?')["error_code"].clone()
     };
     assert_eq!(state("code=x").await, "bad_oauth_callback");
@@ -161,7 +173,8 @@ async fn a_state_is_one_of_ours_and_fresh() {
     assert_eq!(state("code=x&state=11111111-1111-4111-8111-111111111111").await, "bad_oauth_state");
     // The flow of a link by mail is no sign-in at a provider.
     let challenge = B64.encode(token::sha256(b"x"));
-    let body = json!({ "email": "bob@example.com", "code_challenge": challenge, "code_challenge_method": "s256" });
+    let body =
+        json!({ "email": "bob@example.com", "code_challenge": challenge, "code_challenge_method": "s256" });
     world.post("/otp", body).await.ok();
     let mailed = world.sql("select id::text from auth.flow_state").await;
     assert_eq!(state(&format!("code=x&state={mailed}")).await, "bad_oauth_state");
@@ -187,7 +200,12 @@ async fn several_who_come_back_with_one_state_are_one() {
         let away = world.call("GET", &format!("/authorize?provider=google{query}"), None, Value::Null).await;
         let away = away.header("location");
         // The provider gives four codes for one state.
-        let backs = [server.agree(away).await, server.agree(away).await, server.agree(away).await, server.agree(away).await];
+        let backs = [
+            server.agree(away).await,
+            server.agree(away).await,
+            server.agree(away).await,
+            server.agree(away).await,
+        ];
         let answers = tokio::join!(
             world.call("GET", &backs[0], None, Value::Null),
             world.call("GET", &backs[1], None, Value::Null),
@@ -197,7 +215,8 @@ async fn several_who_come_back_with_one_state_are_one() {
         let answers = [answers.0, answers.1, answers.2, answers.3];
         let won = answers.iter().filter(|answer| {
             let location = answer.header("location");
-            parameters(location, '#').contains_key("access_token") || parameters(location, '?').contains_key("code")
+            parameters(location, '#').contains_key("access_token")
+                || parameters(location, '?').contains_key("code")
         });
         assert_eq!(won.count(), 1);
     }
@@ -219,7 +238,11 @@ async fn first_sign_ins_at_once_make_one_account() {
         world.call("GET", &backs[3], None, Value::Null),
     );
     for answer in [answers.0, answers.1, answers.2, answers.3] {
-        assert!(parameters(answer.header("location"), '#').contains_key("access_token"), "{}", answer.header("location"));
+        assert!(
+            parameters(answer.header("location"), '#').contains_key("access_token"),
+            "{}",
+            answer.header("location")
+        );
     }
     assert_eq!(world.sql("select count(*) from auth.users").await, "1");
     assert_eq!(world.sql("select count(*) from auth.identities").await, "1");
@@ -241,7 +264,9 @@ async fn providers_that_misbehave_are_an_error_in_the_redirect() {
         Twist::Garbage,
     ] {
         server.twist(twist);
-        let answer = server.walk(&world, "/authorize?provider=google&redirect_to=http://127.0.0.1:3000/x%3Fa%3Db").await;
+        let answer = server
+            .walk(&world, "/authorize?provider=google&redirect_to=http://127.0.0.1:3000/x%3Fa%3Db")
+            .await;
         assert_eq!(error(&answer), refused("server_error", "unexpected_failure"), "{twist:?}");
         let query = parameters(answer.header("location"), '?');
         assert_eq!(query["a"], "b");
@@ -302,5 +327,9 @@ async fn a_refused_target_is_replaced_by_the_site() {
     })
     .await;
     let answer = server.walk(&world, "/authorize?provider=google&redirect_to=http://127.0.0.1:3000/y").await;
-    assert!(answer.header("location").starts_with("https://fixed.dev/in?x=1#"), "{}", answer.header("location"));
+    assert!(
+        answer.header("location").starts_with("https://fixed.dev/in?x=1#"),
+        "{}",
+        answer.header("location")
+    );
 }

@@ -71,10 +71,17 @@ async fn tokens_that_prove_nothing_are_refused() {
     for audience in [json!("other"), json!(["other", "more"]), json!(null), json!("")] {
         let token = server.token(json!({ "aud": audience }));
         let answer = grant(&world, json!({ "provider": "google", "id_token": token })).await;
-        assert!(answer.body["error_description"].as_str().unwrap().starts_with("Unacceptable audience"), "{}", answer.text);
+        assert!(
+            answer.body["error_description"].as_str().unwrap().starts_with("Unacceptable audience"),
+            "{}",
+            answer.text
+        );
     }
     let token = server.token(json!({ "sub": null }));
-    assert_eq!(refusal(&grant(&world, json!({ "provider": "google", "id_token": token })).await).2, "Missing sub claim in id_token");
+    assert_eq!(
+        refusal(&grant(&world, json!({ "provider": "google", "id_token": token })).await).2,
+        "Missing sub claim in id_token"
+    );
     let several = server.token(json!({ "aud": ["other", CLIENT] }));
     grant(&world, json!({ "provider": "google", "id_token": several })).await.ok();
     assert_eq!(world.sql("select count(*) from auth.users").await, "1");
@@ -93,7 +100,10 @@ async fn a_nonce_is_on_both_sides_or_on_none() {
     assert_eq!(refusal(&sign_in("google", json!(hashed("n-1")), json!(null)).await).2, one_sided);
     assert_eq!(refusal(&sign_in("google", json!(null), json!("n-1")).await).2, one_sided);
     for theirs in ["n-1", &hashed("n-2")] {
-        assert_eq!(refusal(&sign_in("google", json!(theirs), json!("n-1")).await), (400, "invalid nonce", "Nonces mismatch"));
+        assert_eq!(
+            refusal(&sign_in("google", json!(theirs), json!("n-1")).await),
+            (400, "invalid nonce", "Nonces mismatch")
+        );
     }
     sign_in("facebook", json!("whatever"), json!(null)).await.ok();
     let lenient = World::with(|settings| {
@@ -164,15 +174,19 @@ async fn whoever_is_signed_in_links_a_token() {
     let nobody = grant(&world, body.clone()).await;
     assert_eq!(refusal(&nobody).2, "Linking requires a valid user access token in Authorization");
     let link = async || {
-        world.call("POST", "/token?grant_type=id_token", Some(text(&bob, "/access_token")), body.clone()).await
+        world
+            .call("POST", "/token?grant_type=id_token", Some(text(&bob, "/access_token")), body.clone())
+            .await
     };
     let linked = link().await.ok();
     assert_eq!(linked["user"]["email"], "bob@example.com");
     assert_eq!(linked["user"]["app_metadata"]["providers"], json!(["email", "google"]));
     assert_eq!(link().await.refusal(), (422, "identity_already_exists"));
     let closed = World::with(with(&server, &["google"])).await;
-    let session = grant(&closed, json!({ "provider": "google", "id_token": server.token(json!({})) })).await.ok();
-    let answer = closed.call("POST", "/token?grant_type=id_token", Some(text(&session, "/access_token")), body).await;
+    let session =
+        grant(&closed, json!({ "provider": "google", "id_token": server.token(json!({})) })).await.ok();
+    let answer =
+        closed.call("POST", "/token?grant_type=id_token", Some(text(&session, "/access_token")), body).await;
     assert_eq!(answer.refusal(), (404, "manual_linking_disabled"));
 }
 
@@ -183,7 +197,10 @@ async fn made_up_keys_cost_the_issuer_nothing() {
     grant(&world, json!({ "provider": "google", "id_token": server.token(json!({})) })).await.ok();
     server.twist(Twist::UnknownKey);
     for _ in 0..5 {
-        assert_eq!(grant(&world, json!({ "provider": "google", "id_token": server.token(json!({})) })).await.status, 400);
+        assert_eq!(
+            grant(&world, json!({ "provider": "google", "id_token": server.token(json!({})) })).await.status,
+            400
+        );
     }
     assert_eq!(server.asked("/jwks").len(), 1, "not again within the minute");
     world.advance(61);
@@ -209,7 +226,8 @@ async fn a_token_of_one_project_is_worth_nothing_in_another() {
         google.client_ids = vec!["another client".to_owned()];
         with(&server, &[])(settings);
         settings.external.providers.insert("google".to_owned(), google);
-        settings.keys = std::sync::Arc::new(KeySet::from_secret(b"another secret of more than 32 characters"));
+        settings.keys =
+            std::sync::Arc::new(KeySet::from_secret(b"another secret of more than 32 characters"));
     })
     .await;
     let body = json!({ "provider": "google", "id_token": server.token(json!({})) });

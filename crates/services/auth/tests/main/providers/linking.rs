@@ -14,7 +14,7 @@ fn person(subject: &str, email: &str, verified: bool) -> Value {
     json!({ "sub": subject, "email": email, "email_verified": verified, "name": "Somebody" })
 }
 
-async fn world(server: &Server, change: impl FnOnce(&mut Settings)) -> World {
+async fn world_at(server: &Server, change: impl FnOnce(&mut Settings)) -> World {
     World::with(|settings| {
         with(server, &["google", "keycloak"])(settings);
         settings.manual_linking_enabled = true;
@@ -39,7 +39,7 @@ async fn account(world: &World, email: &str) -> String {
 #[tokio::test]
 async fn a_verified_address_joins_and_an_unverified_one_does_not() {
     let server = Server::start().await;
-    let world = world(&server, |_| {}).await;
+    let world = world_at(&server, |_| {}).await;
     let ann = account(&world, "ann@example.com").await;
     server.person(person("g-1", "Ann@Example.com", true));
     let home = server.walk(&world, "/authorize?provider=google").await;
@@ -59,7 +59,7 @@ async fn a_verified_address_joins_and_an_unverified_one_does_not() {
 #[tokio::test]
 async fn what_somebody_left_in_an_unconfirmed_account_is_gone_when_its_owner_comes() {
     let server = Server::start().await;
-    let world = world(&server, |_| {}).await;
+    let world = world_at(&server, |_| {}).await;
     let body = json!({ "email": "ann@example.com", "password": "attacker1", "data": { "evil": true } });
     world.post("/signup", body).await.ok();
     // As if it had been let in by a setting of the past.
@@ -80,7 +80,7 @@ async fn what_somebody_left_in_an_unconfirmed_account_is_gone_when_its_owner_com
 #[tokio::test]
 async fn an_identity_does_not_confirm_an_address_that_is_not_its_own() {
     let server = Server::start().await;
-    let world = world(&server, |_| {}).await;
+    let world = world_at(&server, |_| {}).await;
     server.person(person("g-1", "victim@example.com", false));
     let refused = server.walk(&world, "/authorize?provider=google").await;
     assert_eq!(error(&refused), denied("provider_email_needs_verification"));
@@ -109,29 +109,38 @@ async fn walk_keycloak(world: &World, server: &Server, more: &str) -> Answer {
 #[tokio::test]
 async fn projects_may_want_no_newcomers_no_joining_or_no_proof() {
     let server = Server::start().await;
-    let closed = world(&server, |settings| settings.disable_signup = true).await;
+    let closed = world_at(&server, |settings| settings.disable_signup = true).await;
     server.person(person("g-1", "ann@example.com", true));
     assert_eq!(error(&server.walk(&closed, "/authorize?provider=google").await), denied("signup_disabled"));
     account(&closed, "ann@example.com").await;
     token_of(&server.walk(&closed, "/authorize?provider=google").await);
-    let apart = world(&server, |settings| settings.external.automatic_linking = false).await;
+    let apart = world_at(&server, |settings| settings.external.automatic_linking = false).await;
     account(&apart, "ann@example.com").await;
     assert_eq!(error(&server.walk(&apart, "/authorize?provider=google").await).1, "email_exists");
     server.person(person("g-2", "new@example.com", true));
     token_of(&server.walk(&apart, "/authorize?provider=google").await);
-    let trusting = world(&server, |settings| settings.external.allow_unverified_email = true).await;
+    let trusting = world_at(&server, |settings| settings.external.allow_unverified_email = true).await;
     server.person(person("g-3", "open@example.com", false));
-    let user = trusting.get("/user", &token_of(&server.walk(&trusting, "/authorize?provider=google").await)).await.ok();
+    let user = trusting
+        .get("/user", &token_of(&server.walk(&trusting, "/authorize?provider=google").await))
+        .await
+        .ok();
     assert!(user.get("email_confirmed_at").is_none());
-    let autoconfirm = world(&server, |settings| settings.mailer_autoconfirm = true).await;
-    let user = autoconfirm.get("/user", &token_of(&server.walk(&autoconfirm, "/authorize?provider=google").await)).await.ok();
+    let autoconfirm = world_at(&server, |settings| settings.mailer_autoconfirm = true).await;
+    let user = autoconfirm
+        .get("/user", &token_of(&server.walk(&autoconfirm, "/authorize?provider=google").await))
+        .await
+        .ok();
     assert!(user.get("email_confirmed_at").is_some());
-    let optional = world(&server, |settings| {
+    let optional = world_at(&server, |settings| {
         settings.external.providers.get_mut("google").unwrap().email_optional = true;
     })
     .await;
     server.person(json!({ "sub": "g-4", "name": "Nobody" }));
-    let user = optional.get("/user", &token_of(&server.walk(&optional, "/authorize?provider=google").await)).await.ok();
+    let user = optional
+        .get("/user", &token_of(&server.walk(&optional, "/authorize?provider=google").await))
+        .await
+        .ok();
     assert_eq!((&user["email"], &user["user_metadata"]["full_name"]), (&json!(""), &json!("Nobody")));
     token_of(&server.walk(&optional, "/authorize?provider=google").await);
     assert_eq!(optional.sql("select count(*) from auth.users").await, "1");
@@ -140,9 +149,13 @@ async fn projects_may_want_no_newcomers_no_joining_or_no_proof() {
 #[tokio::test]
 async fn banned_people_stay_out() {
     let server = Server::start().await;
-    let world = world(&server, |_| {}).await;
+    let world = world_at(&server, |_| {}).await;
     server.person(person("g-1", "ann@example.com", true));
-    let id = text(&world.get("/user", &token_of(&server.walk(&world, "/authorize?provider=google").await)).await.ok(), "/id").to_owned();
+    let id = text(
+        &world.get("/user", &token_of(&server.walk(&world, "/authorize?provider=google").await)).await.ok(),
+        "/id",
+    )
+    .to_owned();
     world.admin("PUT", &format!("/admin/users/{id}"), json!({ "ban_duration": "24h" })).await.ok();
     assert_eq!(error(&server.walk(&world, "/authorize?provider=google").await), denied("user_banned"));
     server.page("/protocol/openid-connect/userinfo", person("k-1", "ann@example.com", true));
@@ -153,14 +166,17 @@ async fn banned_people_stay_out() {
 #[tokio::test]
 async fn an_invitation_is_answered_with_its_own_address() {
     let server = Server::start().await;
-    let world = world(&server, |settings| settings.disable_signup = true).await;
+    let world = world_at(&server, |settings| settings.disable_signup = true).await;
     let body = json!({ "type": "invite", "email": "ann@example.com" });
     let made = world.admin("POST", "/admin/generate_link", body).await.ok();
     let start = format!("/authorize?provider=google&invite_token={}", text(&made, "/hashed_token"));
     let away = world.call("GET", &start, None, Value::Null).await;
     assert!(!away.header("location").contains("invite_token"), "the token is no business of the provider's");
     server.person(person("g-1", "mallory@example.com", true));
-    assert_eq!(error(&server.walk(&world, &start).await), ("invalid_request".to_owned(), "validation_failed".to_owned()));
+    assert_eq!(
+        error(&server.walk(&world, &start).await),
+        ("invalid_request".to_owned(), "validation_failed".to_owned())
+    );
     server.person(person("g-1", "ann@example.com", true));
     let user = world.get("/user", &token_of(&server.walk(&world, &start).await)).await.ok();
     assert!(user.get("email_confirmed_at").is_some());
@@ -174,7 +190,7 @@ async fn an_invitation_is_answered_with_its_own_address() {
 #[tokio::test]
 async fn people_link_and_unlink_by_themselves() {
     let server = Server::start().await;
-    let world = world(&server, |settings| settings.anonymous_enabled = true).await;
+    let world = world_at(&server, |settings| settings.anonymous_enabled = true).await;
     account(&world, "ann@example.com").await;
     let session = world.sign_in("ann@example.com", "password1").await.ok();
     let ann = text(&session, "/access_token").to_owned();
@@ -187,7 +203,10 @@ async fn people_link_and_unlink_by_themselves() {
     };
     let linked = link(&ann).await;
     let user = world.get("/user", &token_of(&linked)).await.ok();
-    assert_eq!((user["email"].as_str(), &user["app_metadata"]["providers"]), (Some("ann@example.com"), &json!(["email", "google"])));
+    assert_eq!(
+        (user["email"].as_str(), &user["app_metadata"]["providers"]),
+        (Some("ann@example.com"), &json!(["email", "google"]))
+    );
     assert_eq!(error(&link(&ann).await).1, "identity_already_exists");
     account(&world, "bob@example.com").await;
     let bob = world.sign_in("bob@example.com", "password1").await.ok();
@@ -202,8 +221,14 @@ async fn people_link_and_unlink_by_themselves() {
     let anonymous = world.post("/signup", json!({})).await.ok();
     server.person(person("g-2", "nemo@example.com", true));
     let user = world.get("/user", &token_of(&link(text(&anonymous, "/access_token")).await)).await.ok();
-    assert_eq!((user["id"].as_str(), user["is_anonymous"].as_bool()), (anonymous["user"]["id"].as_str(), Some(false)));
-    assert_eq!((user["email"].as_str(), user.get("email_confirmed_at").is_some()), (Some("nemo@example.com"), true));
+    assert_eq!(
+        (user["id"].as_str(), user["is_anonymous"].as_bool()),
+        (anonymous["user"]["id"].as_str(), Some(false))
+    );
+    assert_eq!(
+        (user["email"].as_str(), user.get("email_confirmed_at").is_some()),
+        (Some("nemo@example.com"), true)
+    );
     // But not somebody else.
     let anonymous = world.post("/signup", json!({})).await.ok();
     server.person(person("g-3", "bob@example.com", true));
@@ -213,7 +238,10 @@ async fn people_link_and_unlink_by_themselves() {
     let mail = world.mail("signup").await;
     world.post("/verify", json!({ "type": "signup", "token_hash": mail["token_hash"] })).await.ok();
     let user = world.get("/user", text(&anonymous, "/access_token")).await.ok();
-    assert_eq!((user["email"].as_str(), user["is_anonymous"].as_bool()), (Some("unsure@example.com"), Some(false)));
+    assert_eq!(
+        (user["email"].as_str(), user["is_anonymous"].as_bool()),
+        (Some("unsure@example.com"), Some(false))
+    );
     let nobody = world.call("GET", "/user/identities/authorize?provider=google", None, Value::Null).await;
     assert_eq!(nobody.refusal(), (401, "no_authorization"));
 }

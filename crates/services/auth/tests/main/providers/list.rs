@@ -14,14 +14,28 @@ fn pages() -> Vec<(&'static str, Vec<(&'static str, Value)>, &'static str)> {
             "bitbucket",
             vec![
                 ("/2.0/user", json!({ "uuid": "{b-1}", "display_name": "Ann" })),
-                ("/2.0/user/emails", json!({ "values": [{ "email": email, "is_primary": true, "is_confirmed": true }] })),
+                (
+                    "/2.0/user/emails",
+                    json!({ "values": [{ "email": email, "is_primary": true, "is_confirmed": true }] }),
+                ),
             ],
             "{b-1}",
         ),
-        ("discord", vec![("/api/users/@me", json!({ "id": "d-1", "email": email, "verified": true, "username": "ann" }))], "d-1"),
+        (
+            "discord",
+            vec![(
+                "/api/users/@me",
+                json!({ "id": "d-1", "email": email, "verified": true, "username": "ann" }),
+            )],
+            "d-1",
+        ),
         ("facebook", vec![("/me", json!({ "id": "f-1", "email": email, "first_name": "Ann" }))], "f-1"),
         ("figma", vec![("/v1/me", json!({ "id": "fi-1", "email": email, "handle": "ann" }))], "fi-1"),
-        ("fly", vec![("/oauth/token/info", json!({ "user_id": "fl-1", "email": email, "user_name": "ann" }))], "fl-1"),
+        (
+            "fly",
+            vec![("/oauth/token/info", json!({ "user_id": "fl-1", "email": email, "user_name": "ann" }))],
+            "fl-1",
+        ),
         (
             "github",
             vec![
@@ -40,12 +54,18 @@ fn pages() -> Vec<(&'static str, Vec<(&'static str, Value)>, &'static str)> {
         ),
         (
             "kakao",
-            vec![("/v2/user/me", json!({ "id": 3, "kakao_account": { "email": email, "is_email_valid": true, "is_email_verified": true } }))],
+            vec![(
+                "/v2/user/me",
+                json!({ "id": 3, "kakao_account": { "email": email, "is_email_valid": true, "is_email_verified": true } }),
+            )],
             "3",
         ),
         (
             "keycloak",
-            vec![("/protocol/openid-connect/userinfo", json!({ "sub": "k-1", "email": email, "email_verified": true }))],
+            vec![(
+                "/protocol/openid-connect/userinfo",
+                json!({ "sub": "k-1", "email": email, "email_verified": true }),
+            )],
             "k-1",
         ),
         (
@@ -56,16 +76,48 @@ fn pages() -> Vec<(&'static str, Vec<(&'static str, Value)>, &'static str)> {
             ],
             "l-1",
         ),
-        ("notion", vec![("/v1/users/me", json!({ "bot": { "owner": { "user": { "id": "n-1", "person": { "email": email } } } } }))], "n-1"),
-        ("slack", vec![("/api/openid.connect.userInfo", json!({ "https://slack.com/user_id": "s-1", "email": email }))], "s-1"),
         (
-            "slack_oidc",
-            vec![("/api/openid.connect.userInfo", json!({ "https://slack.com/user_id": "s-1", "email": email, "email_verified": true }))],
+            "notion",
+            vec![(
+                "/v1/users/me",
+                json!({ "bot": { "owner": { "user": { "id": "n-1", "person": { "email": email } } } } }),
+            )],
+            "n-1",
+        ),
+        (
+            "slack",
+            vec![(
+                "/api/openid.connect.userInfo",
+                json!({ "https://slack.com/user_id": "s-1", "email": email }),
+            )],
             "s-1",
         ),
-        ("snapchat", vec![("/v1/me", json!({ "data": { "me": { "externalId": "sn-1", "email": email } } }))], "sn-1"),
-        ("twitch", vec![("/helix/users", json!({ "data": [{ "id": "t-1", "email": email, "login": "ann" }] }))], "t-1"),
-        ("x", vec![("/2/users/me", json!({ "data": { "id": "x-1", "confirmed_email": email, "username": "ann" } }))], "x-1"),
+        (
+            "slack_oidc",
+            vec![(
+                "/api/openid.connect.userInfo",
+                json!({ "https://slack.com/user_id": "s-1", "email": email, "email_verified": true }),
+            )],
+            "s-1",
+        ),
+        (
+            "snapchat",
+            vec![("/v1/me", json!({ "data": { "me": { "externalId": "sn-1", "email": email } } }))],
+            "sn-1",
+        ),
+        (
+            "twitch",
+            vec![("/helix/users", json!({ "data": [{ "id": "t-1", "email": email, "login": "ann" }] }))],
+            "t-1",
+        ),
+        (
+            "x",
+            vec![(
+                "/2/users/me",
+                json!({ "data": { "id": "x-1", "confirmed_email": email, "username": "ann" } }),
+            )],
+            "x-1",
+        ),
         ("zoom", vec![("/v2/users/me", json!({ "id": "z-1", "email": email, "login_type": "1" }))], "z-1"),
     ]
 }
@@ -107,7 +159,10 @@ async fn people_sign_in_with_each_of_them() {
     assert_eq!(server.asked("/v1/users/me")[0].0["notion-version"], "2021-08-16");
     assert_eq!(server.asked("/helix/users")[0].0["client-id"], CLIENT);
     let settings = world.call("GET", "/settings", None, Value::Null).await.ok();
-    assert_eq!((&settings["external"]["github"], &settings["external"]["google"]), (&json!(true), &json!(false)));
+    assert_eq!(
+        (&settings["external"]["github"], &settings["external"]["google"]),
+        (&json!(true), &json!(false))
+    );
 }
 
 #[tokio::test]
@@ -116,7 +171,9 @@ async fn spotify_and_workos_have_ways_of_their_own() {
     server.without_id_tokens();
     let world = World::with(with(&server, &["spotify", "workos"])).await;
     server.beside("profile", json!({ "id": "w-1", "email": "ann@example.com", "connection_id": "c" }));
-    let away = world.call("GET", "/authorize?provider=workos&workos_provider=saml&connection=c", None, Value::Null).await;
+    let away = world
+        .call("GET", "/authorize?provider=workos&workos_provider=saml&connection=c", None, Value::Null)
+        .await;
     let asked = parameters(away.header("location"), '?');
     assert_eq!((asked["provider"].as_str(), asked["connection"].as_str()), ("saml", "c"));
     let home = walk(&world, &server, "workos").await;
@@ -137,7 +194,11 @@ async fn spotify_and_workos_have_ways_of_their_own() {
     let confirmed = json!({ "type": "signup", "token_hash": mail["token_hash"] });
     world.post("/verify", confirmed).await.ok();
     let home = walk(&world, &server, "spotify").await;
-    assert!(parameters(home.header("location"), '#').contains_key("access_token"), "{}", home.header("location"));
+    assert!(
+        parameters(home.header("location"), '#').contains_key("access_token"),
+        "{}",
+        home.header("location")
+    );
 }
 
 #[tokio::test]
@@ -155,14 +216,21 @@ async fn x_gets_our_verifier_and_only_once() {
     };
     let back = start().await;
     let home = world.call("GET", &back, None, Value::Null).await;
-    assert!(parameters(home.header("location"), '#').contains_key("access_token"), "{}", home.header("location"));
+    assert!(
+        parameters(home.header("location"), '#').contains_key("access_token"),
+        "{}",
+        home.header("location")
+    );
     let (_, form) = server.asked("/2/oauth2/token").pop().unwrap();
     assert!(form.contains("code_verifier="), "{form}");
     assert_eq!(world.sql("select count(*) from auth.oauth_client_states").await, "0");
     for (change, code) in [
         ("delete from auth.oauth_client_states", "oauth_client_state_not_found"),
         ("update auth.oauth_client_states set provider_type = 'github'", "oauth_invalid_state"),
-        ("update auth.oauth_client_states set created_at = created_at - interval '6 minutes'", "oauth_client_state_expired"),
+        (
+            "update auth.oauth_client_states set created_at = created_at - interval '6 minutes'",
+            "oauth_client_state_expired",
+        ),
         ("update auth.flow_state set oauth_client_state_id = null", "oauth_invalid_state"),
     ] {
         let back = start().await;
@@ -175,7 +243,8 @@ async fn x_gets_our_verifier_and_only_once() {
 #[tokio::test]
 async fn apple_posts_a_form_with_the_name() {
     let server = Server::start().await;
-    server.person(json!({ "sub": "a-1", "email": "ann@privaterelay.example.com", "is_private_email": "true" }));
+    server
+        .person(json!({ "sub": "a-1", "email": "ann@privaterelay.example.com", "is_private_email": "true" }));
     let world = World::with(with(&server, &["apple"])).await;
     let away = world.call("GET", "/authorize?provider=apple&prompt=x", None, Value::Null).await;
     let asked = parameters(away.header("location"), '?');
@@ -224,7 +293,10 @@ async fn twitter_signs_what_it_sends() {
     assert_eq!(away.header("location"), format!("{}/oauth/authenticate?oauth_token=request-1", server.url));
     let (headers, _) = server.asked("/oauth/request_token").pop().unwrap();
     let header = headers["authorization"].to_str().unwrap();
-    assert!(header.starts_with("OAuth ") && header.contains("oauth_signature_method=\"HMAC-SHA1\""), "{header}");
+    assert!(
+        header.starts_with("OAuth ") && header.contains("oauth_signature_method=\"HMAC-SHA1\""),
+        "{header}"
+    );
     let state = header.split("state%3D").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let other = format!("/callback?state={state}&oauth_token=another&oauth_verifier=v");
     assert_eq!(error(&world.call("GET", &other, None, Value::Null).await).1, "bad_oauth_callback");
@@ -238,7 +310,12 @@ async fn twitter_signs_what_it_sends() {
     let back = format!("/callback?state={state}&oauth_token=request-1&oauth_verifier=v");
     let home = world.call("GET", &back, None, Value::Null).await;
     let got = parameters(home.header("location"), '#');
-    assert_eq!(got.get("provider_token").map(String::as_str), Some("access-1"), "{}", home.header("location"));
+    assert_eq!(
+        got.get("provider_token").map(String::as_str),
+        Some("access-1"),
+        "{}",
+        home.header("location")
+    );
     let user = world.get("/user", &got["access_token"]).await.ok();
     assert_eq!(user["user_metadata"]["user_name"], "ann");
     let denied = {

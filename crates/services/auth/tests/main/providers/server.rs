@@ -109,7 +109,9 @@ impl Server {
         });
         let task = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         let server = Server { url, state, task };
-        server.person(json!({ "sub": "p-1", "email": "ann@example.com", "email_verified": true, "name": "Ann Lee" }));
+        server.person(
+            json!({ "sub": "p-1", "email": "ann@example.com", "email_verified": true, "name": "Ann Lee" }),
+        );
         server
     }
 
@@ -267,9 +269,13 @@ async fn answer(url: &str, state: &Arc<Mutex<State>>, request: Request<Body>) ->
     }
     let mut state = state.lock().unwrap();
     match (&parts.method, parts.uri.path()) {
-        (&Method::GET, "/.well-known/openid-configuration" | "/v2.0/.well-known/openid-configuration") => json_of(200, &document(url, &state)),
+        (&Method::GET, "/.well-known/openid-configuration" | "/v2.0/.well-known/openid-configuration") => {
+            json_of(200, &document(url, &state))
+        }
         (&Method::GET, "/jwks") => json_of(200, &state.keys.public_jwks()),
-        (&Method::GET, "/authorize" | "/login/oauth/authorize" | "/authorize-here") => consent(&mut state, &parts.uri),
+        (&Method::GET, "/authorize" | "/login/oauth/authorize" | "/authorize-here") => {
+            consent(&mut state, &parts.uri)
+        }
         (&Method::POST, "/oauth/request_token") => oauth1(&parts.headers, "request-1", &[""]),
         (&Method::POST, "/oauth/access_token") if is_oauth1(&parts.headers) => {
             oauth1(&parts.headers, "access-1", &["oauth_token=\"request-1\"", "oauth_verifier=\"v\""])
@@ -316,8 +322,10 @@ fn tokens(url: &str, state: &mut State, headers: &HeaderMap, body: &str) -> Resp
     let form: HashMap<String, String> = form_urlencoded::parse(body.as_bytes()).into_owned().collect();
     let say = |name: &str| form.get(name).map_or("", String::as_str);
     let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-    let basic = base64::engine::general_purpose::STANDARD.encode(format!("{}:{}", encode(CLIENT), encode(SECRET)));
-    let by_header = headers.get("authorization").is_some_and(|value| value == format!("Basic {basic}").as_str());
+    let basic =
+        base64::engine::general_purpose::STANDARD.encode(format!("{}:{}", encode(CLIENT), encode(SECRET)));
+    let by_header =
+        headers.get("authorization").is_some_and(|value| value == format!("Basic {basic}").as_str());
     if !by_header && (say("client_id"), say("client_secret")) != (CLIENT, SECRET) {
         return json_of(401, &json!({ "error": "invalid_client" }));
     }
@@ -329,7 +337,8 @@ fn tokens(url: &str, state: &mut State, headers: &HeaderMap, body: &str) -> Resp
     let Some(code) = code.filter(|_| state.twist != Twist::Refusing) else {
         return json_of(400, &json!({ "error": "invalid_grant" }));
     };
-    let mut answer = json!({ "access_token": "their-access", "refresh_token": "their-refresh", "token_type": "bearer" });
+    let mut answer =
+        json!({ "access_token": "their-access", "refresh_token": "their-refresh", "token_type": "bearer" });
     if state.id_tokens {
         let nonce = if code.nonce.is_empty() { Value::Null } else { json!(code.nonce) };
         let half = ring_half("their-access");
