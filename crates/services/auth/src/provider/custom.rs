@@ -122,7 +122,7 @@ impl Row {
 pub(crate) fn sealed(key: Option<&SealingKey>, row: Uuid, secret: &Secret) -> Option<Secret> {
     match key {
         None => Some(secret.clone()),
-        Some(key) => Sealed::new(key, row, secret.expose()).map(Secret::new),
+        Some(key) => Sealed::text(key, row, secret.expose()).map(Secret::new),
     }
 }
 
@@ -137,7 +137,7 @@ struct Sealed {
 const ALGORITHM: &str = "aes-gcm-hkdf";
 
 impl Sealed {
-    fn new(key: &SealingKey, row: Uuid, text: &str) -> Option<String> {
+    fn text(key: &SealingKey, row: Uuid, text: &str) -> Option<String> {
         let nonce = token::random_bytes::<NONCE_LEN>();
         let mut data = text.as_bytes().to_vec();
         row_key(key, row)?

@@ -200,7 +200,8 @@ async fn people_sign_in_with_them() {
     assert_eq!(asked["code_challenge_method"], "S256");
     let home = world.call("GET", &server.agree(away.header("location")).await, None, Value::Null).await;
     let got = parameters(home.header("location"), '#');
-    let user = world.get("/user", got.get("access_token").expect(home.header("location"))).await.ok();
+    assert!(got.contains_key("access_token"), "{}", home.header("location"));
+    let user = world.get("/user", &got["access_token"]).await.ok();
     assert_eq!(user["app_metadata"], json!({ "provider": "custom:corp", "providers": ["custom:corp"] }));
     assert_eq!(user["role"], "authenticated");
     assert_eq!(

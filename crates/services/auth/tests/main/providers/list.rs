@@ -6,8 +6,11 @@ use crate::world::{World, text};
 use http::Request;
 use serde_json::{Value, json};
 
-/// The pages of plain OAuth, by provider, and who they are of.
-fn pages() -> Vec<(&'static str, Vec<(&'static str, Value)>, &'static str)> {
+/// A provider, its pages by path, and who they are of.
+type Pages = (&'static str, Vec<(&'static str, Value)>, &'static str);
+
+/// The providers of plain OAuth.
+fn pages() -> Vec<Pages> {
     let email = "ann@example.com";
     vec![
         (
