@@ -2,8 +2,8 @@
 
 use super::ConfigError;
 use super::decisions::{self, HookSection, MfaSection, OAuthServerSection};
-use super::mail::{self, MailSection};
 use super::external::{self, ExternalSection};
+use super::mail::{self, MailSection};
 use super::reader::Section;
 use model::Secret;
 use serde::{Deserialize, Serialize};
