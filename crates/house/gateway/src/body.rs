@@ -1,12 +1,12 @@
 //! Bodies on their way through: requests that may not grow without end, and answers that are accounted for when
 //! they end.
 
+use crate::memory::Reservation;
 use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -19,31 +19,58 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 #[error("the request body is larger than the limit")]
 pub(crate) struct TooLarge;
 
-/// Tells, after the service has answered, whether the body broke the limit under its hands.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Overflow(Arc<AtomicBool>);
+/// Bodies of other requests have taken the memory that there is.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no memory for the request body")]
+pub(crate) struct NoMemory;
 
-impl Overflow {
-    pub(crate) fn happened(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+/// What became of a body under the hands of the service: asked after the service has answered. The memory that the
+/// body took counts as taken for as long as this lives.
+#[derive(Debug, Clone)]
+pub(crate) struct Fate(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    memory: Reservation,
+    too_large: bool,
+    no_memory: bool,
+}
+
+impl Fate {
+    fn new(memory: Reservation) -> Fate {
+        Fate(Arc::new(Mutex::new(State { memory, too_large: false, no_memory: false })))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the body was longer than allowed.
+    pub(crate) fn was_too_large(&self) -> bool {
+        self.state().too_large
+    }
+
+    /// Whether there was no memory left for it.
+    pub(crate) fn was_refused(&self) -> bool {
+        self.state().no_memory
     }
 }
 
-/// A body that fails once it is longer than allowed.
+/// A body that fails once it is longer than allowed, or than there is memory for.
 struct Limited {
     inner: Body,
     left: u64,
-    overflow: Overflow,
+    fate: Fate,
 }
 
 /// `body` with a limit. Bodies that end before they begin are passed on as they are.
-pub(crate) fn limited(body: Body, bytes_max: u64) -> (Body, Overflow) {
-    let overflow = Overflow::default();
+pub(crate) fn limited(body: Body, bytes_max: u64, memory: Reservation) -> (Body, Fate) {
+    let fate = Fate::new(memory);
     if body.is_end_stream() {
-        return (Body::empty(), overflow);
+        return (Body::empty(), fate);
     }
-    let limited = Limited { inner: body, left: bytes_max, overflow: overflow.clone() };
-    (Body::new(limited), overflow)
+    let limited = Limited { inner: body, left: bytes_max, fate: fate.clone() };
+    (Body::new(limited), fate)
 }
 
 impl http_body::Body for Limited {
@@ -60,17 +87,18 @@ impl http_body::Body for Limited {
             other => return other.map_err(Into::into),
         };
         let length = frame.data_ref().map_or(0, |data| data.len() as u64);
-        match this.left.checked_sub(length) {
-            Some(left) => {
-                this.left = left;
-                Poll::Ready(Some(Ok(frame)))
-            }
-            None => {
-                this.left = 0;
-                this.overflow.0.store(true, Ordering::Relaxed);
-                Poll::Ready(Some(Err(TooLarge.into())))
-            }
+        let Some(left) = this.left.checked_sub(length) else {
+            this.left = 0;
+            this.fate.state().too_large = true;
+            return Poll::Ready(Some(Err(TooLarge.into())));
+        };
+        this.left = left;
+        let mut state = this.fate.state();
+        if !state.memory.take(length) {
+            state.no_memory = true;
+            return Poll::Ready(Some(Err(NoMemory.into())));
         }
+        Poll::Ready(Some(Ok(frame)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -145,17 +173,33 @@ impl<F: FnOnce(u64) + Send + Unpin + 'static> Drop for Tracked<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::Memory;
     use http_body_util::BodyExt;
-    use std::sync::atomic::AtomicU64;
+    use std::sync::atomic::{AtomicU64, Ordering};
 
     #[tokio::test]
     async fn a_body_may_reach_the_limit_and_not_pass_it() {
-        let (body, overflow) = limited(Body::from("12345"), 5);
+        let memory = || Memory::new(1 << 20).share(1 << 20);
+        let (body, fate) = limited(Body::from("12345"), 5, memory().reservation());
         assert_eq!(body.collect().await.unwrap().to_bytes(), "12345");
-        assert!(!overflow.happened());
-        let (body, overflow) = limited(Body::from("123456"), 5);
+        assert!(!fate.was_too_large() && !fate.was_refused());
+        let (body, fate) = limited(Body::from("123456"), 5, memory().reservation());
         assert!(body.collect().await.is_err());
-        assert!(overflow.happened());
+        assert!(fate.was_too_large() && !fate.was_refused());
+    }
+
+    #[tokio::test]
+    async fn a_body_takes_no_more_memory_than_there_is() {
+        let share = Memory::new(1 << 20).share(1 << 20);
+        let long = || Body::from(vec![b'x'; 768 << 10]);
+        let (first, kept) = limited(long(), u64::MAX, share.reservation());
+        assert!(first.collect().await.is_ok());
+        let (second, fate) = limited(long(), u64::MAX, share.reservation());
+        assert!(second.collect().await.is_err());
+        assert!(fate.was_refused() && !fate.was_too_large());
+        drop((kept, fate));
+        let (third, _fate) = limited(long(), u64::MAX, share.reservation());
+        assert!(third.collect().await.is_ok(), "what a request took is free again when it is over");
     }
 
     #[tokio::test]

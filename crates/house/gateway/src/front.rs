@@ -102,10 +102,14 @@ impl Gateway {
         parts.uri = routed.uri;
         self.mark(&mut parts, routed.service, id, peer);
         let slot = tenant.slots.take().await?;
-        let (body, overflow) = body::limited(body, self.settings.limits.body_bytes_max);
+        let limit = self.settings.limits.body_bytes_max;
+        let (body, fate) = body::limited(body, limit, tenant.slots.memory());
         let mut response = self.call(&*service, Request::from_parts(parts, body)).await?;
-        if overflow.happened() {
-            return Err(too_large(self.settings.limits.body_bytes_max));
+        if fate.was_too_large() {
+            return Err(too_large(limit));
+        }
+        if fate.was_refused() {
+            return Err(no_memory());
         }
         if let Ok(reference) = HeaderValue::from_str(tenant.reference.as_str()) {
             response.headers_mut().insert(SB_PROJECT_REF, reference);
@@ -247,4 +251,14 @@ fn too_large(bytes_max: u64) -> Fault {
         "request_entity_too_large",
         format!("The request body is larger than {bytes_max} bytes"),
     )
+}
+
+fn no_memory() -> Fault {
+    Fault::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "too_many_large_requests",
+        "Too many requests with large bodies at once",
+    )
+    .with_hint("Send large requests one after the other, or try again after the time in Retry-After.")
+    .with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
 }

@@ -1,5 +1,6 @@
 //! The limits of the front door, and the places that one project's requests share.
 
+use crate::memory::{Memory, Reservation, Share};
 use fault::Fault;
 use http::{HeaderValue, StatusCode, header};
 use std::sync::Arc;
@@ -49,19 +50,27 @@ pub struct ProjectLimits {
     pub queue_max: usize,
     /// How long each of them waits.
     pub queue_timeout: Duration,
+    /// Bytes that the bodies of the requests at work may take together.
+    pub body_memory: u64,
 }
 
 impl Default for ProjectLimits {
     fn default() -> Self {
-        ProjectLimits { concurrent_max: 128, queue_max: 512, queue_timeout: Duration::from_secs(10) }
+        ProjectLimits {
+            concurrent_max: 128,
+            queue_max: 512,
+            queue_timeout: Duration::from_secs(10),
+            body_memory: 128 << 20,
+        }
     }
 }
 
-/// The places for one project's requests. Nothing here is shared between projects, so a project that fills
-/// its places and its queue slows down nobody else.
+/// The places for one project's requests, and the memory for their bodies. No place is shared between projects, so a
+/// project that fills its places and its queue slows down nobody else.
 #[derive(Debug, Clone)]
 pub struct Slots {
     limits: ProjectLimits,
+    memory: Share,
     free: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
 }
@@ -82,9 +91,16 @@ impl Drop for Waiting<'_> {
 }
 
 impl Slots {
-    pub fn new(limits: ProjectLimits) -> Self {
+    /// `memory` is that of all projects.
+    pub fn new(limits: ProjectLimits, memory: &Memory) -> Self {
+        let memory = memory.share(limits.body_memory);
         let free = Arc::new(Semaphore::new(limits.concurrent_max.clamp(1, Semaphore::MAX_PERMITS)));
-        Slots { limits, free, waiting: Arc::default() }
+        Slots { limits, memory, free, waiting: Arc::default() }
+    }
+
+    /// What one request may take of the memory for bodies.
+    pub(crate) fn memory(&self) -> Reservation {
+        self.memory.reservation()
     }
 
     /// A place at once, or after a bounded wait in a bounded queue.
@@ -120,11 +136,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_queue_is_refused_and_a_freed_place_is_given_on() {
-        let slots = Slots::new(ProjectLimits {
-            concurrent_max: 1,
-            queue_max: 1,
-            queue_timeout: Duration::from_secs(60),
-        });
+        let slots = Slots::new(
+            ProjectLimits {
+                concurrent_max: 1,
+                queue_max: 1,
+                queue_timeout: Duration::from_secs(60),
+                ..ProjectLimits::default()
+            },
+            &Memory::new(1 << 20),
+        );
         let first = slots.take().await.unwrap();
         let waiter = tokio::spawn({
             let slots = slots.clone();
@@ -143,11 +163,15 @@ mod tests {
 
     #[tokio::test]
     async fn waiting_ends() {
-        let slots = Slots::new(ProjectLimits {
-            concurrent_max: 1,
-            queue_max: 5,
-            queue_timeout: Duration::from_millis(10),
-        });
+        let slots = Slots::new(
+            ProjectLimits {
+                concurrent_max: 1,
+                queue_max: 5,
+                queue_timeout: Duration::from_millis(10),
+                ..ProjectLimits::default()
+            },
+            &Memory::new(1 << 20),
+        );
         let _first = slots.take().await.unwrap();
         assert_eq!(slots.take().await.unwrap_err().status, StatusCode::TOO_MANY_REQUESTS);
         assert_eq!(slots.waiting.load(Ordering::Relaxed), 0);

@@ -179,7 +179,12 @@ async fn bodies_over_the_limit_are_refused_announced_or_not() {
 
 #[tokio::test]
 async fn one_project_at_its_limit_does_not_hold_up_another() {
-    let project = ProjectLimits { concurrent_max: 1, queue_max: 0, queue_timeout: Duration::from_secs(20) };
+    let project = ProjectLimits {
+        concurrent_max: 1,
+        queue_max: 0,
+        queue_timeout: Duration::from_secs(20),
+        ..ProjectLimits::default()
+    };
     let house = std::sync::Arc::new(House::open(Plan { project, ..Plan::default() }).await);
     let (one, two) = (apikey(&legacy(0, "anon")), apikey(&legacy(1, "anon")));
     let busy = tokio::spawn({

@@ -138,7 +138,12 @@ impl House {
             }
             let services =
                 Services { rest: service("rest"), auth: service("auth"), platform: service("platform") };
-            Arc::new(Tenant { reference, keys, slots: Slots::new(plan.project), services })
+            Arc::new(Tenant {
+                reference,
+                keys,
+                slots: Slots::new(plan.project, &gateway::Memory::default()),
+                services,
+            })
         };
         let projects = TwoProjects { first: tenant(0), second: tenant(1), has_default: plan.has_default };
         let settings = Settings {

@@ -71,7 +71,12 @@ async fn connections_are_kept_and_streams_arrive_whole() {
 
 #[tokio::test]
 async fn a_client_that_leaves_frees_its_place() {
-    let project = ProjectLimits { concurrent_max: 1, queue_max: 8, queue_timeout: Duration::from_secs(20) };
+    let project = ProjectLimits {
+        concurrent_max: 1,
+        queue_max: 8,
+        queue_timeout: Duration::from_secs(20),
+        ..ProjectLimits::default()
+    };
     let house = House::open(Plan { project, ..Plan::default() }).await;
     let key = legacy(0, "anon");
     let mut stream = house.connect().await;

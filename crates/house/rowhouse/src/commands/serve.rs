@@ -100,6 +100,7 @@ async fn open(
             default_project: None,
             addresses: addresses.clone(),
             limits: ProjectLimits::default(),
+            body_memory: gateway::Memory::default(),
             pools: PoolSizes::default(),
             limits_clients: true,
             outbound: outbound::Client::new(reach(args))?,

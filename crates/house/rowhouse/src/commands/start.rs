@@ -107,6 +107,7 @@ impl Stack {
                 default_project,
                 addresses: addresses.clone(),
                 limits: ProjectLimits::default(),
+                body_memory: gateway::Memory::default(),
                 pools: PoolSizes::default(),
                 limits_clients: false,
                 // Hooks and providers of one's own machine are what development is about.

@@ -44,6 +44,8 @@ pub struct WireSettings {
     pub default_project: Option<ProjectRef>,
     pub addresses: Addresses,
     pub limits: ProjectLimits,
+    /// The memory for the bodies of all requests.
+    pub body_memory: gateway::Memory,
     pub pools: PoolSizes,
     /// Whether auth counts the requests of each client address.
     pub limits_clients: bool,
@@ -203,9 +205,10 @@ impl Wire {
         }
         let home = Arc::new(Home::new(self, Arc::clone(&resolved)));
         // Requests that are at work count on, whatever has changed.
-        let slots = before
-            .as_ref()
-            .map_or_else(|| Slots::new(self.inner.settings.limits), |known| known.tenant.slots.clone());
+        let slots = before.as_ref().map_or_else(
+            || Slots::new(self.inner.settings.limits, &self.inner.settings.body_memory),
+            |known| known.tenant.slots.clone(),
+        );
         let tenant = Arc::new(Tenant {
             reference: reference.clone(),
             keys: keys::api_keys(&resolved),
