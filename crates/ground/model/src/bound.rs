@@ -94,7 +94,7 @@ impl Bound {
     ) -> Result<Self, InvalidBound> {
         let mut checked: Vec<(Box<str>, Box<str>)> = Vec::new();
         for (name, value) in settings {
-            check_name(&name)?;
+            check_setting_name(&name)?;
             if value.is_empty() || value.len() > VALUE_BYTES_MAX || value.contains('\0') {
                 return Err(InvalidBound::Value(name));
             }
@@ -176,7 +176,11 @@ impl Bound {
     }
 }
 
-fn check_name(name: &str) -> Result<(), InvalidBound> {
+/// Whether a key may set a setting of this name.
+///
+/// # Errors
+/// Why not.
+pub fn check_setting_name(name: &str) -> Result<(), InvalidBound> {
     let word = |word: &str| {
         word.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
             && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')

@@ -9,7 +9,7 @@ mod ids;
 mod schema_name;
 pub mod secret;
 
-pub use bound::{Bound, InvalidBound};
+pub use bound::{Bound, InvalidBound, check_setting_name};
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use ids::{AppId, InstanceId, InvalidId, OrgId, ProjectRef, ShardId};
 pub use schema_name::SchemaName;

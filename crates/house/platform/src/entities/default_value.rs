@@ -9,6 +9,9 @@ use sql::quote_literal;
 /// # Errors
 /// What would have been acceptable.
 pub(super) fn default_sql(kind: ColumnType, value: &Value) -> Result<String, &'static str> {
+    if let (Some(name), true) = (setting(value), kind.may_be_a_setting()) {
+        return Ok(setting_sql(kind, name));
+    }
     match kind {
         ColumnType::Text => match value {
             Value::String(text) if !text.contains('\0') => Ok(quote_literal(text)),
@@ -45,6 +48,17 @@ pub(super) fn default_sql(kind: ColumnType, value: &Value) -> Result<String, &'s
         },
         ColumnType::Json => json_sql(value),
     }
+}
+
+/// `{"setting": "app.tenant_id"}`: the setting of the request's API key.
+fn setting(value: &Value) -> Option<&str> {
+    let object = value.as_object().filter(|object| object.len() == 1)?;
+    object.get("setting")?.as_str().filter(|name| model::check_setting_name(name).is_ok())
+}
+
+/// A setting's value; null when a request has none.
+pub(super) fn setting_sql(kind: ColumnType, name: &str) -> String {
+    format!("nullif(current_setting({}, true), '')::{}", quote_literal(name), kind.sql())
 }
 
 /// A text that is JSON itself is taken as that JSON, which is how a form sends an object.

@@ -122,6 +122,7 @@ fn create(stages: &mut Stages, tables: Tables<'_>, entity: &Entity) {
     stages.at(Stage::Create).extend(tables.create(entity));
     stages.at(Stage::Policy).push(tables.create_app_policy(&entity.name));
     stages.at(Stage::Policy).extend(tables.create_policies(entity));
+    stages.at(Stage::Policy).extend(tables.create_bound_policy(entity));
     if entity.owned {
         stages.at(Stage::Reference).push(tables.add_owner_reference(&entity.name));
     }
@@ -238,6 +239,7 @@ impl Change<'_> {
             }
         }
         self.change_owner(stages);
+        self.change_binding(stages);
         if self.old.display_name != self.new.display_name {
             stages.at(Stage::Alter).push(self.tables.comment(self.new));
         }
@@ -342,6 +344,24 @@ impl Change<'_> {
             stages.at(Stage::Loosen).push(self.tables.drop_index(&from_index));
         }
         add_reference(stages, self.tables, table, new);
+    }
+
+    /// The policy stands in the way of changes to its column, so it goes first and comes last.
+    fn change_binding(&self, stages: &mut Stages) {
+        let kind = |entity: &Entity| {
+            let bound = entity.bound_to.as_ref()?;
+            Some((
+                bound.clone(),
+                entity.columns.iter().find(|column| column.name == bound.column)?.kind.sql(),
+            ))
+        };
+        if kind(self.old) == kind(self.new) {
+            return;
+        }
+        if self.old.bound_to.is_some() {
+            stages.at(Stage::Loosen).push(self.tables.drop_bound_policy(&self.old.name));
+        }
+        stages.at(Stage::Policy).extend(self.tables.create_bound_policy(self.new));
     }
 
     /// The owner's column comes with the first scope that needs it and is then only loosened.

@@ -111,3 +111,54 @@ fn the_owner_column_comes_and_stays() {
     assert!(back.destructive.is_empty() && back.model.entities[0].owned);
     assert!(back.as_owner[0].contains("drop not null"), "{:?}", back.as_owner);
 }
+
+#[test]
+fn a_binding_goes_before_its_column_changes_and_comes_after() {
+    let bound = |kind: &str, setting: &str| {
+        json!([{ "name": "t", "scope": "key_scoped", "bound_to": { "column": "app", "setting": setting },
+            "columns": [{ "name": "app", "type": kind, "required": true, "default": { "setting": setting } }] }])
+    };
+    let first = plan(&Model::default(), bound("text", "app.id"));
+    let text = first.as_owner.join("\n");
+    assert!(
+        text.contains(r#""app" text not null default nullif(current_setting('app.id', true), '')::text"#),
+        "{text}"
+    );
+    let policy = r#"create policy rowhouse_key on "app_57"."t" as restrictive for all to anon, authenticated using ("app" = (select nullif(current_setting('app.id', true), '')::text)) with check"#;
+    assert!(text.contains(policy), "{text}");
+    assert!(plan(&first.model, bound("text", "app.id")).is_empty());
+    let other = plan(&first.model, bound("uuid", "app.other"));
+    assert!(other.as_owner[0].starts_with("drop policy rowhouse_key"), "{:?}", other.as_owner);
+    assert!(other.as_owner.last().unwrap().contains("'app.other'"), "{:?}", other.as_owner);
+    let free = plan(
+        &first.model,
+        json!([{ "name": "t", "scope": "shared", "columns": [{ "name": "app", "type": "text" }] }]),
+    );
+    let made = free.as_owner.iter().filter(|sql| sql.contains("create policy rowhouse_key")).count();
+    assert_eq!((made, free.model.entities[0].bound_to.is_none()), (0, true));
+}
+
+#[test]
+fn bindings_that_make_no_sense_are_refused() {
+    let problems = |entity: serde_json::Value| Model::parse(&json!([entity])).unwrap_err().len();
+    let with = |bound: serde_json::Value, kind: &str| {
+        problems(json!({ "name": "t", "bound_to": bound, "columns": [{ "name": "c", "type": kind }] }))
+    };
+    assert_eq!(problems(json!({ "name": "t", "scope": "key_scoped" })), 1);
+    assert_eq!(with(json!({ "column": "c", "setting": "rowhouse.app_id" }), "text"), 1);
+    assert_eq!(with(json!({ "column": "c", "setting": "role" }), "text"), 1);
+    assert_eq!(with(json!({ "column": "d", "setting": "app.x" }), "text"), 1);
+    assert_eq!(with(json!({ "column": "c", "setting": "app.x" }), "json"), 1);
+    assert_eq!(with(json!({ "column": "c" }), "text"), 1);
+    assert_eq!(with(json!("c"), "text"), 1);
+    for default in
+        [json!({ "setting": "role" }), json!({ "setting": 1 }), json!({ "setting": "app.x", "y": 1 })]
+    {
+        assert_eq!(
+            problems(
+                json!({ "name": "t", "columns": [{ "name": "c", "type": "text", "default": default }] })
+            ),
+            1
+        );
+    }
+}

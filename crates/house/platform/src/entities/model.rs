@@ -18,12 +18,22 @@ pub struct Entity {
     pub display_name: Option<String>,
     pub scope: Scope,
     pub columns: Vec<Column>,
+    /// What of a request's API key a row must agree with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound_to: Option<BoundTo>,
     /// The name it had: the table is renamed. Not stored.
     #[serde(skip)]
     pub renamed_from: Option<String>,
     /// Whether the table has the column `user_id`. Once there it stays, whatever the scope becomes.
     #[serde(default)]
     pub owned: bool,
+}
+
+/// Rows belong to a value of a setting that API keys carry: only requests with a key of the same value reach them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoundTo {
+    pub column: String,
+    pub setting: String,
 }
 
 /// Who may do what with the rows.
@@ -36,17 +46,23 @@ pub enum Scope {
     Shared,
     /// Everybody reads, without signing in; users write rows of their own.
     PublicRead,
+    /// Everybody reads and writes what belongs to their API key's setting, without signing in.
+    KeyScoped,
 }
 
 impl Scope {
-    pub(crate) const NAMES: &'static [(&'static str, Scope)] =
-        &[("user_scoped", Scope::UserScoped), ("shared", Scope::Shared), ("public_read", Scope::PublicRead)];
+    pub(crate) const NAMES: &'static [(&'static str, Scope)] = &[
+        ("user_scoped", Scope::UserScoped),
+        ("shared", Scope::Shared),
+        ("public_read", Scope::PublicRead),
+        ("key_scoped", Scope::KeyScoped),
+    ];
 
     /// Whether rows belong to a user.
     pub fn has_owner(self) -> bool {
         match self {
             Scope::UserScoped | Scope::PublicRead => true,
-            Scope::Shared => false,
+            Scope::Shared | Scope::KeyScoped => false,
         }
     }
 }
@@ -142,6 +158,11 @@ impl ColumnType {
             ColumnType::Uuid => "uuid",
             ColumnType::Json => "jsonb",
         }
+    }
+
+    /// Whether a setting's text may stand for a value of this type.
+    pub(crate) fn may_be_a_setting(self) -> bool {
+        matches!(self, ColumnType::Text | ColumnType::Uuid | ColumnType::Integer)
     }
 
     /// Whether every value of this type is also, without loss, one of `wider`.

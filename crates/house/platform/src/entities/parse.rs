@@ -1,7 +1,7 @@
 //! From JSON to a model: every problem is found in one go, each with the path of its field.
 
 use super::default_value::default_sql;
-use super::model::{Column, ColumnType, Entity, Model, OnDelete, Reference, Scope};
+use super::model::{BoundTo, Column, ColumnType, Entity, Model, OnDelete, Reference, Scope};
 use super::names::{refuse_column, refuse_entity};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -95,7 +95,11 @@ impl Reader {
             self.problem(path, "expected an object");
             &empty
         });
-        self.known_fields(path, object, &["name", "display_name", "scope", "columns", "renamed_from"]);
+        self.known_fields(
+            path,
+            object,
+            &["name", "display_name", "scope", "columns", "bound_to", "renamed_from"],
+        );
         let name = self.name(path, object, refuse_entity, value.is_object());
         let display_name = self.text(path, object, "display_name");
         if display_name
@@ -115,7 +119,37 @@ impl Reader {
         };
         let renamed_from = self.text(path, object, "renamed_from");
         let columns = self.columns(&format!("{path}.columns"), object.get("columns"));
-        Entity { name, display_name, scope, columns, renamed_from, owned: scope.has_owner() }
+        let bound_to = object.get("bound_to").filter(|v| !v.is_null());
+        let bound_to = bound_to.and_then(|value| self.bound_to(&format!("{path}.bound_to"), value, &columns));
+        if scope == Scope::KeyScoped && !object.contains_key("bound_to") {
+            self.problem(format!("{path}.bound_to"), "is missing: the scope key_scoped needs it");
+        }
+        Entity { name, display_name, scope, columns, bound_to, renamed_from, owned: scope.has_owner() }
+    }
+
+    /// `{"column": …, "setting": …}`.
+    fn bound_to(&mut self, path: &str, value: &Value, columns: &[Column]) -> Option<BoundTo> {
+        let Some(object) = value.as_object() else {
+            self.problem(path, "expected an object");
+            return None;
+        };
+        self.known_fields(path, object, &["column", "setting"]);
+        let (column, setting) = (self.text(path, object, "column"), self.text(path, object, "setting"));
+        let (Some(column), Some(setting)) = (column, setting) else {
+            self.problem(path, "expected a column and a setting");
+            return None;
+        };
+        match columns.iter().find(|known| known.name == column) {
+            None => self.problem(format!("{path}.column"), format!("there is no column \"{column}\"")),
+            Some(known) if !known.kind.may_be_a_setting() => {
+                self.problem(format!("{path}.column"), "must be of type text, uuid or integer");
+            }
+            Some(_) => {}
+        }
+        if let Err(error) = ::model::check_setting_name(&setting) {
+            self.problem(format!("{path}.setting"), error.to_string());
+        }
+        Some(BoundTo { column, setting })
     }
 
     fn columns(&mut self, path: &str, value: Option<&Value>) -> Vec<Column> {

@@ -4,6 +4,7 @@
 //! a row.
 
 use super::ddl::{Tables, finish, ident};
+use super::default_value::setting_sql;
 use super::model::{Entity, Scope};
 use sql::Fragment;
 
@@ -24,17 +25,18 @@ fn of_scope(entity: &Entity) -> Vec<Policy> {
     let name = &entity.name;
     let (word, condition) = match entity.scope {
         Scope::UserScoped | Scope::PublicRead => ("own ", OWN),
-        Scope::Shared => ("", ALL),
+        Scope::Shared | Scope::KeyScoped => ("", ALL),
     };
+    let everybody = "anon, authenticated";
     let (readers, view, readable) = match entity.scope {
         Scope::UserScoped => ("authenticated", format!("view own {name}"), OWN),
         Scope::Shared => ("authenticated", format!("view {name}"), ALL),
-        Scope::PublicRead => ("anon, authenticated", format!("view {name}"), ALL),
+        Scope::PublicRead | Scope::KeyScoped => (everybody, format!("view {name}"), ALL),
     };
     let write = |command: &'static str, using, check| Policy {
         name: format!("{command} {word}{name}"),
         command,
-        roles: "authenticated",
+        roles: if entity.scope == Scope::KeyScoped { everybody } else { "authenticated" },
         using,
         check,
     };
@@ -81,6 +83,26 @@ impl Tables<'_> {
         finish(&mut f)
     }
 
+    /// Whatever else a policy allows: only rows of the value that the request's API key carries. A request without the
+    /// setting compares with null, and reaches none.
+    pub(super) fn create_bound_policy(&self, entity: &Entity) -> Option<String> {
+        let bound = entity.bound_to.as_ref()?;
+        let column = entity.columns.iter().find(|column| column.name == bound.column)?;
+        let value = setting_sql(column.kind, &bound.setting);
+        let mut f = Fragment::new();
+        f.push("create policy rowhouse_key on ").name(&self.name(&entity.name));
+        f.push(" as restrictive for all to anon, authenticated");
+        for clause in [" using (", " with check ("] {
+            f.push(clause).ident(&ident(&*column.name)).push(" = (select ").catalog_text(&value).push("))");
+        }
+        Some(finish(&mut f))
+    }
+
+    pub(super) fn drop_bound_policy(&self, table: &str) -> String {
+        let mut f = Fragment::new();
+        finish(f.push("drop policy rowhouse_key on ").name(&self.name(table)))
+    }
+
     /// Whatever else a policy allows, and for every role: only under the setting of this app.
     pub(super) fn create_app_policy(&self, table: &str) -> String {
         let mut f = Fragment::new();
@@ -102,6 +124,7 @@ mod tests {
             display_name: None,
             scope,
             columns: Vec::new(),
+            bound_to: None,
             renamed_from: None,
             owned: scope.has_owner(),
         };

@@ -17,7 +17,7 @@ const SETUP: &str = "
     grant usage on sequence api.alarm to anon;
     create function api.ring() returns bigint language sql as $$ select nextval('api.alarm') $$";
 
-const ATTEMPTS: [&str; 18] = [
+pub(super) const ATTEMPTS: [&str; 18] = [
     "'; select nextval('api.alarm'); --",
     "\"; select nextval('api.alarm'); --",
     "'); drop table api.canary; --",
@@ -39,7 +39,7 @@ const ATTEMPTS: [&str; 18] = [
 ];
 
 /// `{}` is the attempt.
-const TARGETS: [&str; 46] = [
+pub(super) const TARGETS: [&str; 46] = [
     "/{}",
     "/rpc/{}",
     "/todos?select={}",
@@ -115,7 +115,7 @@ const HEADERS: [(&str, &str); 11] = [
 ];
 
 /// Everything but letters and digits as `%xx`.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let escape = |b: u8| match b {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(b).to_string(),
         b => format!("%{b:02X}"),
@@ -124,19 +124,19 @@ fn escaped(text: &str) -> String {
 }
 
 /// The attempt bare, and as the content of a quoted name, whose quoting it may try to leave.
-fn spellings(attempt: &str) -> [String; 3] {
+pub(super) fn spellings(attempt: &str) -> [String; 3] {
     let inside = attempt.replace('\\', "\\\\").replace('"', "\\\"");
     [attempt.to_owned(), format!("\"{attempt}\""), format!("\"{inside}\"")]
 }
 
-async fn armed() -> Api {
+pub(super) async fn armed() -> Api {
     let api = Api::new().await;
     api.database.connect().await.batch(SETUP).await.unwrap();
     api
 }
 
 /// What the database looks like to its superuser; no attempt may change it.
-async fn state(api: &Api) -> String {
+pub(super) async fn state(api: &Api) -> String {
     api.value(
         "select json_build_array((select is_called from api.alarm), (select json_agg(c) from api.canary c), \
          (select json_agg(relname order by relname) from pg_class where relnamespace = 'api'::regnamespace))::text",
@@ -144,7 +144,7 @@ async fn state(api: &Api) -> String {
     .await
 }
 
-fn harmless(answer: &Answer, attempt: &str) {
+pub(super) fn harmless(answer: &Answer, attempt: &str) {
     assert!(!answer.status.is_server_error(), "{}: {attempt}: {}", answer.status, answer.body);
     assert!(!answer.body.contains("treasure-9173"), "{attempt}: {}", answer.body);
 }

@@ -7,6 +7,7 @@ mod calls;
 mod etag;
 mod injection;
 mod lines;
+mod injection_beyond;
 mod pooled;
 mod query_method;
 mod reads;
