@@ -7,7 +7,9 @@ select json_build_array(
     n.nspname,
     c.relname,
     c.relkind,
-    obj_description(c.oid, 'pg_class'),
+    -- As obj_description and col_description, which are called, not inlined: a fifth of the time.
+    (select x.description from pg_description x
+        where x.objoid = c.oid and x.classoid = 'pg_class'::regclass and x.objsubid = 0),
     -- As pg_relation_is_updatable: 4 update, 8 insert, 16 delete.
     case
         when c.relkind in ('r', 'p') then 28
@@ -26,7 +28,8 @@ cross join lateral (
     select json_agg(json_build_array(
         a.attnum,
         a.attname,
-        col_description(a.attrelid, a.attnum),
+        (select x.description from pg_description x
+            where x.objoid = a.attrelid and x.classoid = 'pg_class'::regclass and x.objsubid = a.attnum),
         not (a.attnotnull or t.typtype = 'd' and t.typnotnull),
         case
             when t.typtype = 'd' and bt.typnamespace = 'pg_catalog'::regnamespace then format_type(bt.oid, null)
