@@ -6,8 +6,9 @@
 
 use super::Context;
 use crate::plan::{Level, Rows};
+use crate::schema::Name;
 use crate::statement::array_literal;
-use pg::Pipeline;
+use pg::{Param, Pipeline};
 
 /// Names of settings that no session can have begin like this. Its `current_setting` always fails, with a message
 /// that names the setting.
@@ -15,7 +16,9 @@ pub const NEVER_SET: &str = "unset:";
 
 /// Views count with the tables under them. Whoever is above the policies is not refused.
 const SQL: &str = "with recursive reached (id) as (
-  select pg_catalog.to_regclass(name)::oid from pg_catalog.unnest($1::text[]) as name
+  select c.oid from rows from (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) as wanted (schema, name)
+    join pg_catalog.pg_namespace as n on n.nspname = wanted.schema
+    join pg_catalog.pg_class as c on c.relname = wanted.name and c.relnamespace = n.oid
   union
   select d.refobjid from reached
     join pg_catalog.pg_class as view on view.oid = reached.id and view.relkind in ('v', 'm')
@@ -29,7 +32,7 @@ const SQL: &str = "with recursive reached (id) as (
   where pg_catalog.row_security_active(reached.id) and (p.polroles = '{0}'
     or exists (select from pg_catalog.unnest(p.polroles) as r where pg_catalog.pg_has_role(r, 'usage')))
 )
-select pg_catalog.current_setting('unset:' || name) from pg_catalog.unnest($2::text[]) as name
+select pg_catalog.current_setting('unset:' || name) from pg_catalog.unnest($3::text[]) as name
 where exists (select from policies
   where pg_catalog.strpos(text, 'current_setting(''' || pg_catalog.lower(name) || '''::text)') > 0)";
 
@@ -42,14 +45,21 @@ pub(super) fn add(pipeline: &mut Pipeline, context: Context<'_>, plan: &Rows) {
     let mut relations = Vec::new();
     add_relations(&plan.root, &mut relations);
     let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
-    context.fixed_step(
-        pipeline,
-        SQL,
-        [&relations, &missing].map(|list| pg::text(array_literal(list))).to_vec(),
-    );
+    let mut params = name_lists(&relations).to_vec();
+    params.push(pg::text(array_literal(&missing)));
+    context.fixed_step(pipeline, SQL, params);
 }
 
-fn add_relations(level: &Level, relations: &mut Vec<String>) {
-    relations.push(level.relation.to_string());
+fn add_relations(level: &Level, relations: &mut Vec<Name>) {
+    relations.push(level.relation.clone());
     level.embeds.iter().for_each(|embed| add_relations(embed, relations));
+}
+
+/// Schemas and names as two arrays.
+pub(super) fn name_lists(names: &[Name]) -> [Param; 2] {
+    let list = |part: fn(&Name) -> &str| {
+        let all: Vec<String> = names.iter().map(|name| part(name).to_owned()).collect();
+        pg::text(array_literal(&all))
+    };
+    [list(|name| &name.schema), list(|name| &name.name)]
 }

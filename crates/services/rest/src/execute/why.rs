@@ -1,13 +1,14 @@
 //! A request carried out to learn what decides about it, in a transaction that is rolled back.
 
+use super::guard::{self, name_lists};
 use super::settings::{bound_again, transaction_settings};
 use super::steps::pre_request;
 use super::verdict::check;
-use super::{Context, Watched, guard, outcome};
+use super::{Context, Watched, outcome};
 use crate::plan::Rows;
 use crate::request::Request;
 use crate::response::database_fault;
-use crate::statement::{Layout, array_literal};
+use crate::statement::Layout;
 use crate::why::facts::{self, Facts, Policy, Refusal, Relation, Sample, Trial};
 use crate::why::{Names, command};
 use fault::Fault;
@@ -91,9 +92,10 @@ impl Examined<'_> {
             pipeline.step(READ_ONLY, Vec::new());
         }
         let role = pg::text(&*self.context.caller.role);
-        let lists = [names.relations, names.functions].map(|list| pg::text(array_literal(&list)));
-        let [relations, functions] = lists;
-        pipeline.step_uncached(facts::SQL, vec![role, relations, functions]);
+        let mut params = vec![role];
+        params.extend(name_lists(&names.relations));
+        params.extend(name_lists(&names.functions));
+        pipeline.step_uncached(facts::SQL, params);
         let results = connection.run(&pipeline).await?;
         let row = results.last().and_then(|rows| rows.first());
         row.ok_or_else(|| Error::Decode("no facts".to_owned()))?.json(0)

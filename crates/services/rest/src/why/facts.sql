@@ -1,11 +1,16 @@
 -- What decides about a role's access to relations and functions.
--- $1: the role's name. $2: relations, quoted and qualified. $3: functions, the same.
+-- $1: the role's name. $2, $3: schemas and names of relations. $4, $5: those of functions. They are looked up as rows:
+-- who asks need not have the right to use the schemas.
 -- A view's tables are reached with the rights of its owner, unless it is a security invoker's.
 with recursive role as (
   select oid, rolname, rolsuper, rolbypassrls, pg_has_role(session_user, oid, 'member') as assumable
   from pg_roles where rolname = $1
 ), reached (id, as_role, through) as (
-  select to_regclass(name)::oid, role.oid, null::oid from unnest($2::text[]) as name cross join role
+  select c.oid, role.oid, null::oid
+  from unnest($2::text[], $3::text[]) as wanted (schema, name)
+    join pg_namespace as n on n.nspname = wanted.schema
+    join pg_class as c on c.relname = wanted.name and c.relnamespace = n.oid
+    cross join role
   union
   select d.refobjid,
     case when exists (select from pg_options_to_table(view.reloptions)
@@ -74,7 +79,8 @@ select json_build_object(
     'volatility', case f.provolatile when 'i' then 'immutable' when 's' then 'stable' else 'volatile' end,
     'schema_usage', has_schema_privilege(role.oid, n.oid, 'usage'),
     'execute', has_function_privilege(role.oid, f.oid, 'execute')) order by f.oid), '[]')
-    from (select * from role) as role, pg_proc as f join pg_namespace as n on n.oid = f.pronamespace
-    where f.prokind = 'f' and concat('"', replace(n.nspname, '"', '""'), '"."', replace(f.proname, '"', '""'), '"')
-      = any ($3::text[]))
+    from unnest($4::text[], $5::text[]) as wanted (schema, name)
+      join pg_namespace as n on n.nspname = wanted.schema
+      join pg_proc as f on f.proname = wanted.name and f.pronamespace = n.oid and f.prokind = 'f'
+      cross join role)
 )

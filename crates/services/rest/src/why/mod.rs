@@ -14,6 +14,7 @@ use crate::config::Settings;
 use crate::plan::{Level, Rows, Work};
 use crate::request::Mutation;
 use crate::response;
+use crate::schema::Name;
 use facts::{Facts, Trial};
 use model::Caller;
 use serde_json::{Map, Value, json};
@@ -22,8 +23,8 @@ use sql::Param;
 /// The names that the catalog is asked about.
 #[derive(Debug, Default)]
 pub struct Names {
-    pub relations: Vec<String>,
-    pub functions: Vec<String>,
+    pub relations: Vec<Name>,
+    pub functions: Vec<Name>,
 }
 
 impl Names {
@@ -31,14 +32,13 @@ impl Names {
     pub fn of(plan: &Rows) -> Self {
         let mut names = Names::default();
         names.add(&plan.root);
-        names.functions.extend(plan.function().map(|function| function.name.to_string()));
+        names.functions.extend(plan.function().map(|function| function.name.clone()));
         names
     }
 
     fn add(&mut self, level: &Level) {
-        let name = level.relation.to_string();
-        if !self.relations.contains(&name) {
-            self.relations.push(name);
+        if !self.relations.contains(&level.relation) {
+            self.relations.push(level.relation.clone());
         }
         level.embeds.iter().for_each(|embed| self.add(embed));
     }
