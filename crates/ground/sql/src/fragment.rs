@@ -27,6 +27,11 @@ impl Fragment {
         Fragment { text: String::with_capacity(text), params: Vec::with_capacity(params) }
     }
 
+    /// A fragment that was taken apart before, or one of its text with other values in the same places.
+    pub fn from_parts(text: String, params: Vec<Param>) -> Self {
+        Fragment { text, params }
+    }
+
     /// Text of this program.
     pub fn push(&mut self, text: &'static str) -> &mut Self {
         self.text.push_str(text);

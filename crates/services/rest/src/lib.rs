@@ -2,7 +2,8 @@
 //!
 //! A request passes through stages that know nothing of each other's inside: `request` parses it,
 //! `plan` decides what it means with the help of the [`schema`] cache, `statement` writes it as SQL, `execute`
-//! runs it in one round trip, `response` answers. Only `execute` and the loading of the schema cache touch the
+//! runs it in one round trip, `response` answers. `plans` remembers what plan and statement came out for requests of
+//! the same shape. Only `execute` and the loading of the schema cache touch the
 //! database; everything before and after is pure.
 
 mod batch;
@@ -16,6 +17,7 @@ pub mod fuzzing;
 mod jwt;
 pub mod openapi;
 mod plan;
+mod plans;
 mod request;
 mod response;
 pub mod schema;

@@ -11,11 +11,12 @@ use crate::execute::{self, Context};
 use crate::faults;
 use crate::jwt::{TokenCacheStatus, Verifier};
 use crate::openapi::{self, VISIBLE_SQL, Visible};
-use crate::plan::{Plan, Planner};
+use crate::plan::Planner;
+use crate::plans::{Planned, Plans};
 use crate::request::{self, Incoming};
 use crate::response;
 use crate::schema::{SchemaCache, SchemaHandle, Unavailable};
-use crate::statement::{self, VALUES_MAX};
+use crate::statement::VALUES_MAX;
 use crate::why::is_asked;
 use axum::body::Body;
 use bytes::Bytes;
@@ -37,6 +38,7 @@ pub struct Rest {
     schema: SchemaHandle,
     settings: Arc<Settings>,
     verifier: Verifier,
+    plans: Plans,
     clock: Arc<dyn Clock>,
 }
 
@@ -44,7 +46,7 @@ impl Rest {
     /// The data API over a pool whose login role may become the roles of the requests.
     pub fn new(pool: Pool, schema: SchemaHandle, settings: Arc<Settings>) -> Self {
         let verifier = Verifier::new(&settings);
-        Rest { pool, schema, settings, verifier, clock: Arc::new(SystemClock) }
+        Rest { pool, schema, settings, verifier, plans: Plans::default(), clock: Arc::new(SystemClock) }
     }
 
     /// The same with another clock, against which tokens expire.
@@ -132,9 +134,9 @@ impl Rest {
         if is_batch(incoming, &body) && settings.db_root_spec.is_none() {
             return self.batch(parts, &caller, &cache, &body).await;
         }
-        let request = request::parse(incoming, body, settings)?;
+        let mut request = request::parse(incoming, body, settings)?;
         timing.note("parse");
-        let plan = Planner { cache: &cache, settings }.plan(&request)?;
+        let planned = self.plans.plan(Planner { cache: &cache, settings }, &cache, &mut request)?;
         timing.note("plan");
         let context = Context {
             settings,
@@ -144,9 +146,8 @@ impl Rest {
             prefer: &request.prefer,
             bound,
         };
-        let mut response = match plan {
-            Plan::Rows(plan) => {
-                let statement = statement::build(&plan, &request, settings);
+        let mut response = match planned {
+            Planned::Rows(plan, statement) => {
                 if statement.main.params().len() > VALUES_MAX {
                     return Err(faults::too_many_values(VALUES_MAX));
                 }
@@ -154,11 +155,11 @@ impl Rest {
                 timing.note("transaction");
                 response::rows(outcome, &request, &plan, settings)?
             }
-            Plan::Info { allow } => {
+            Planned::Info { allow } => {
                 timing.note("transaction");
                 response::info(&allow)
             }
-            Plan::Describe { head, schema } => {
+            Planned::Describe { head, schema } => {
                 let document = self.describe(context, &cache, &schema, head).await?;
                 timing.note("transaction");
                 response::description(document, head, &request, settings)

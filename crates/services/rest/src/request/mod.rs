@@ -37,7 +37,7 @@ use percent_encoding::percent_decode_str;
 use std::collections::BTreeSet;
 
 /// What a client wants.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Request {
     pub action: Action,
     /// The physical schema.
@@ -59,7 +59,7 @@ pub struct Request {
 }
 
 /// What is to be done, and on what.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Rows of a relation; `head` without the body.
     Read { relation: String, head: bool },
@@ -78,7 +78,7 @@ pub enum Action {
 }
 
 /// A change of rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Mutation {
     Create,
     Update,
@@ -88,7 +88,7 @@ pub enum Mutation {
 }
 
 /// The method by which a function is called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Calling {
     Get,
     Head,

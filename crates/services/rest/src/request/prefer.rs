@@ -3,7 +3,7 @@
 use http::HeaderMap;
 
 /// What the client prefers; the first of each kind counts.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Preferences {
     pub resolution: Option<Resolution>,
     pub representation: Option<Representation>,

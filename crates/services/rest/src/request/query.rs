@@ -16,7 +16,7 @@ use std::collections::{BTreeSet, HashMap};
 pub type EmbedPath = Vec<String>;
 
 /// Everything that a query string says.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Query {
     /// Sorted by key and encoded anew, for `Content-Location`.
     pub canonical: String,

@@ -119,7 +119,7 @@ fn condition(f: &mut Fragment, qualifier: &str, column: &Reference, condition: &
                 None => "",
             });
             if operator.is_like() {
-                f.bind(value.replace('*', "%"));
+                f.bind(pattern(value));
             } else {
                 operand(f, column, value);
             }
@@ -148,12 +148,22 @@ fn operand(f: &mut Fragment, column: &Reference, value: &str) {
     };
 }
 
-/// One parameter, however many values: the statement's text must not depend on their number.
-fn is_one_of(f: &mut Fragment, column: &Reference, values: &[String]) {
-    let literal = match values {
+/// A pattern as LIKE reads it: clients may write `*` for `%`, which has a meaning of its own in URLs.
+pub fn pattern(value: &str) -> String {
+    value.replace('*', "%")
+}
+
+/// A list of values as one array. `()` is read as a list of one empty value, and means none.
+pub fn list_literal(values: &[String]) -> String {
+    match values {
         [only] if only.is_empty() => "{}".to_owned(),
         values => array_literal(values),
-    };
+    }
+}
+
+/// One parameter, however many values: the statement's text must not depend on their number.
+fn is_one_of(f: &mut Fragment, column: &Reference, values: &[String]) {
+    let literal = list_literal(values);
     f.push(" = any (");
     match &column.transform {
         Some(function) => {

@@ -9,8 +9,10 @@ mod filter;
 mod lines;
 mod read;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod write;
+
+pub use filter::{list_literal, pattern};
 
 use crate::config::Settings;
 use crate::plan::{Call, Level, Maker, Rows, Work, Write};

@@ -56,7 +56,7 @@ fn pairs(source: &str, target: &str) -> Arc<[ColumnPair]> {
 }
 
 /// People and their todos, and a function.
-fn cache() -> SchemaCache {
+pub(crate) fn cache() -> SchemaCache {
     let constraint: Arc<str> = "todos_owner_fkey".into();
     let function = Function {
         arguments: Box::new([Argument {
