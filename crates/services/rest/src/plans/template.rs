@@ -48,8 +48,14 @@ impl Template {
             Fragment::from_parts(part.text().to_owned(), part.params().iter().map(fill).collect())
         };
         // Every field is named: one that is added must be thought of, here and below, and in the same order.
-        let Statement { main, layout, estimate } = &self.statement;
-        Statement { main: fill(main), layout: *layout, estimate: estimate.as_ref().map(&mut fill) }
+        let Statement { main, form, before, after, estimate } = &self.statement;
+        Statement {
+            main: fill(main),
+            form: *form,
+            before: before.as_ref().map(&mut fill),
+            after: after.as_ref().map(&mut fill),
+            estimate: estimate.as_ref().map(&mut fill),
+        }
     }
 
     /// How long its texts are.
@@ -59,8 +65,8 @@ impl Template {
 }
 
 fn parts(statement: &Statement) -> impl Iterator<Item = &Fragment> {
-    let Statement { main, layout: _, estimate } = statement;
-    std::iter::once(main).chain(estimate)
+    let Statement { main, form: _, before, after, estimate } = statement;
+    std::iter::once(main).chain(before).chain(after).chain(estimate)
 }
 
 /// Which stand-in a parameter is, or that it is none; nothing when it holds one among other things.

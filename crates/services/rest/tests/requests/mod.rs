@@ -12,6 +12,7 @@ mod pooled;
 mod query_method;
 mod reads;
 mod streaming;
+mod shapes;
 mod transactions;
 mod why;
 mod writes;
