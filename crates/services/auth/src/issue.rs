@@ -7,6 +7,7 @@ use crate::flow::refresh::new_token;
 use crate::flow::session::{Assurance, is_second_factor};
 use crate::flow::signed_token::{self, SignedToken};
 use crate::hook;
+use crate::moment::Moment;
 use crate::refusal::{Outcome, database, internal};
 use crate::reply;
 use crate::store::db::Step;
@@ -31,12 +32,18 @@ pub(crate) struct NewSession {
     key: Secret,
     method: &'static str,
     client: Option<Client>,
+    not_after: Option<Moment>,
 }
 
 impl NewSession {
     pub(crate) fn new(user: Uuid, method: &'static str) -> NewSession {
         let (refresh_token, key) = (new_token(), signed_token::new_key());
-        NewSession { user, id: Uuid::new_v4(), refresh_token, key, method, client: None }
+        NewSession { user, id: Uuid::new_v4(), refresh_token, key, method, client: None, not_after: None }
+    }
+
+    /// The session ends then, whatever its user does.
+    pub(crate) fn until(self, not_after: Option<Moment>) -> NewSession {
+        NewSession { not_after, ..self }
     }
 
     /// The session of an application.
@@ -50,6 +57,7 @@ impl NewSession {
         let key = call.signed_tokens.then_some(&self.key);
         let row = sessions::NewRow { id: self.id, user: self.user, client: self.client.as_ref(), key };
         let mut steps = vec![sessions::insert(&row, &device(call), now)];
+        steps.extend(self.not_after.map(|end| sessions::end_at(self.id, end)));
         if key.is_none() {
             steps.push(refresh_tokens::insert(&self.refresh_token, self.user, self.id, None, now));
         }
@@ -65,7 +73,7 @@ impl NewSession {
             id: self.id,
             user_id: self.user,
             created_at: call.now,
-            not_after: None,
+            not_after: self.not_after,
             refreshed_at: None,
             aal: None,
             tag: None,
@@ -127,7 +135,8 @@ impl Grant {
         method: &str,
     ) -> Outcome<Grant> {
         let (settings, now) = (&auth.settings, call.now);
-        let amr = methods(session);
+        let sso_provider = sso_provider(&user);
+        let amr = methods(session, sso_provider.as_deref());
         let level = if session.amr.iter().any(|m| is_second_factor(&m.authentication_method)) {
             Assurance::Aal2
         } else {
@@ -252,15 +261,26 @@ struct AccessClaims<'a> {
 struct AmrEntry<'a> {
     method: &'a str,
     timestamp: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider: Option<&'a str>,
 }
 
 /// How the session was authenticated, the latest first.
-fn methods(session: &Session) -> Vec<AmrEntry<'_>> {
+fn methods<'a>(session: &'a Session, sso_provider: Option<&'a str>) -> Vec<AmrEntry<'a>> {
     let mut list: Vec<_> = session
         .amr
         .iter()
-        .map(|m| AmrEntry { method: &m.authentication_method, timestamp: m.updated_at.unix() })
+        .map(|m| AmrEntry {
+            method: &m.authentication_method,
+            timestamp: m.updated_at.unix(),
+            provider: sso_provider.filter(|_| m.authentication_method == "sso/saml"),
+        })
         .collect();
     list.sort_by_key(|entry| std::cmp::Reverse(entry.timestamp));
     list
+}
+
+/// The id of the user's provider of single sign-on.
+fn sso_provider(user: &User) -> Option<String> {
+    user.identities().iter().find_map(|identity| identity.provider.strip_prefix("sso:").map(str::to_owned))
 }

@@ -26,6 +26,7 @@ mod provider;
 mod refusal;
 mod reply;
 mod routes;
+mod saml_service;
 pub mod schema;
 mod settings;
 mod store;
@@ -33,7 +34,8 @@ mod store;
 pub use settings::{
     Bell, CustomProviderSettings, ExternalSettings, HookError, HookFunction, HookSettings, LetterText,
     MailSettings, MfaSettings, Notification, OAuthServerSettings, ProviderSettings, RateLimits,
-    RefreshTokenSettings, SealingKey, SessionSettings, Settings, WebAuthnSettings,
+    RefreshTokenSettings, SamlSettings, SealingKey, SessionSettings, Settings, WalletSettings, Web3Settings,
+    WebAuthnSettings,
 };
 
 use axum::body::Body;
@@ -52,6 +54,7 @@ pub struct Auth {
     pub(crate) hasher: hasher::Hasher,
     /// Issuers of ID tokens that were met.
     pub(crate) issuers: provider::oidc::Issuers,
+    saml: saml_service::SamlService,
     clock: Arc<dyn Clock>,
 }
 
@@ -67,6 +70,7 @@ impl Auth {
             limits,
             hasher: hasher::Hasher::new(),
             issuers: provider::oidc::Issuers::new(),
+            saml: saml_service::SamlService::default(),
             clock,
         }
     }

@@ -28,6 +28,9 @@ pub(crate) enum Bucket {
     FactorVerify,
     ClientRegistration,
     Passkey,
+    Web3,
+    Sso,
+    SamlAssertion,
 }
 
 /// Passkey sign-ins that a client may begin in five minutes.
@@ -110,6 +113,9 @@ impl Limits {
             Bucket::Anonymous => (per(self.rates.anonymous, 3600), f64::from(self.rates.anonymous)),
             Bucket::Token => (per(self.rates.token_refresh, 300), 30.0),
             Bucket::Verify => (per(self.rates.verify, 300), 30.0),
+            Bucket::Web3 => (per(self.rates.web3, 300), 30.0),
+            Bucket::Sso => (per(self.rates.sso, 300), 30.0),
+            Bucket::SamlAssertion => (per(self.rates.saml_assertion, 300), 30.0),
             Bucket::ClientRegistration => (per(self.rates.oauth_register, 300), 30.0),
             Bucket::Passkey => (per(PASSKEYS, 300), 30.0),
             Bucket::FactorChallenge | Bucket::FactorVerify => (per(self.rates.mfa, 60), 30.0),

@@ -17,6 +17,16 @@ impl Moment {
         Moment(time.replace_nanosecond(micros).unwrap_or(time))
     }
 
+    /// A point in time that somebody wrote, cut as ours are.
+    pub(crate) fn from_time(time: OffsetDateTime) -> Moment {
+        let micros = time.nanosecond() / 1_000 * 1_000;
+        Moment(time.replace_nanosecond(micros).unwrap_or(time))
+    }
+
+    pub(crate) fn time(self) -> OffsetDateTime {
+        self.0
+    }
+
     /// Seconds since the Unix epoch.
     pub(crate) fn unix(self) -> i64 {
         self.0.unix_timestamp()

@@ -29,6 +29,13 @@ pub(crate) fn found(url: &str) -> Response<Body> {
     response
 }
 
+/// 303 to a URL.
+pub(crate) fn see_other(url: &str) -> Response<Body> {
+    let mut response = found(url);
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    response
+}
+
 /// 204.
 pub(crate) fn no_content() -> Response<Body> {
     let mut response = Response::new(Body::empty());

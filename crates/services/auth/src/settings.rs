@@ -4,11 +4,13 @@ mod external;
 mod mail;
 mod passkeys;
 mod refresh;
+mod sso;
 
 pub use external::{CustomProviderSettings, ExternalSettings, ProviderSettings, SealingKey};
 pub use mail::{Bell, LetterText, MailSettings, Notification};
 pub use passkeys::WebAuthnSettings;
 pub use refresh::RefreshTokenSettings;
+pub use sso::{SamlSettings, WalletSettings, Web3Settings};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +55,8 @@ pub struct Settings {
     /// The least time between two messages of a kind to one user.
     pub mailer_max_frequency: Duration,
     pub mail: MailSettings,
+    pub saml: SamlSettings,
+    pub web3: Web3Settings,
     pub sms_autoconfirm: bool,
     pub sms_provider: String,
     pub sms_otp_length: usize,
@@ -205,6 +209,11 @@ pub struct RateLimits {
     pub mfa: u32,
     /// Registrations of OAuth clients.
     pub oauth_register: u32,
+    /// Sign-ins by wallets.
+    pub web3: u32,
+    /// Sign-ins that go to an identity provider, and those that come back.
+    pub sso: u32,
+    pub saml_assertion: u32,
     /// Messages an hour, of all users together.
     pub email_sent: u32,
     pub sms_sent: u32,
@@ -238,6 +247,8 @@ impl Settings {
             mailer_otp_expiry: Duration::from_secs(86_400),
             mailer_max_frequency: Duration::from_secs(60),
             mail: MailSettings::default(),
+            saml: SamlSettings::default(),
+            web3: Web3Settings::default(),
             sms_autoconfirm: false,
             sms_provider: String::new(),
             sms_otp_length: 6,
@@ -305,6 +316,9 @@ impl Default for RateLimits {
             verify: 30,
             mfa: 15,
             oauth_register: 10,
+            web3: 30,
+            sso: 30,
+            saml_assertion: 15,
             email_sent: 30,
             sms_sent: 30,
         }

@@ -10,7 +10,7 @@ mod profile;
 mod transaction;
 
 pub(crate) use profile::Profile;
-pub(crate) use transaction::{Ended, Ending, Purpose, run};
+pub(crate) use transaction::{Besides, Ended, Ending, Purpose, Spent, run, run_with};
 
 /// Somebody a provider vouches for.
 #[derive(Debug, Clone)]

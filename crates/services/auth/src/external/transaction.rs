@@ -6,10 +6,13 @@ use crate::Auth;
 use crate::call::Call;
 use crate::handover::{self, Unsent};
 use crate::issue::{Grant, NewSession};
+use crate::moment::Moment;
 use crate::refusal::{Outcome, Refusal, database, refuse};
+use crate::store::audit::Actor;
 use crate::store::db::{Step, first, last};
 use crate::store::records::{FlowState, User};
 use crate::store::{flow_states, users};
+use serde_json::Value;
 use uuid::Uuid;
 
 const FAILED: &str = "Database error saving new user";
@@ -41,6 +44,26 @@ pub(crate) enum Ended {
     Code(String),
 }
 
+/// What else there is to an arrival.
+#[derive(Debug, Default)]
+pub(crate) struct Besides {
+    /// The proof is good once.
+    pub(crate) spent: Option<Spent>,
+    /// When the session ends, whatever its user does.
+    pub(crate) session_end: Option<Moment>,
+    /// What the audit log is told of the sign-in besides.
+    pub(crate) traits: Option<Value>,
+}
+
+/// A proof that is good once.
+#[derive(Debug)]
+pub(crate) struct Spent {
+    /// Returns a row to whoever spends it first.
+    pub(crate) step: Step,
+    /// Said to everybody else.
+    pub(crate) refusal: fn() -> Refusal,
+}
+
 /// Lets somebody in whom a provider vouches for.
 pub(crate) async fn run(
     auth: &Auth,
@@ -49,10 +72,22 @@ pub(crate) async fn run(
     purpose: &Purpose,
     ending: &Ending,
 ) -> Outcome<Ended> {
-    match attempt(auth, call, arrival, purpose, ending).await {
+    run_with(auth, call, arrival, purpose, ending, &Besides::default()).await
+}
+
+/// As [`run`], with more to it.
+pub(crate) async fn run_with(
+    auth: &Auth,
+    call: &Call,
+    arrival: &Arrival,
+    purpose: &Purpose,
+    ending: &Ending,
+    besides: &Besides,
+) -> Outcome<Ended> {
+    match attempt(auth, call, arrival, purpose, ending, besides).await {
         // Somebody else made the account or the identity meanwhile: the second time it is found.
         Err(Trouble::Taken(_)) => {
-            attempt(auth, call, arrival, purpose, ending).await.map_err(Trouble::refusal)
+            attempt(auth, call, arrival, purpose, ending, besides).await.map_err(Trouble::refusal)
         }
         other => other.map_err(Trouble::refusal),
     }
@@ -98,16 +133,21 @@ async fn attempt(
     arrival: &Arrival,
     purpose: &Purpose,
     ending: &Ending,
+    besides: &Besides,
 ) -> Result<Ended, Trouble> {
-    let (mut steps, flow) = (Vec::new(), ending.flow());
+    let mut steps: Vec<Step> = besides.spent.iter().map(|spent| spent.step.clone()).collect();
+    let (spending, flow) = (steps.len(), ending.flow());
     steps.extend(flow.map(|flow| match ending {
         Ending::Session { .. } => flow_states::take_whole(flow),
         Ending::Code { .. } => flow_states::lock(flow),
     }));
     steps.extend(purpose.load(auth, arrival));
     let (unit, results) = auth.db.begin(steps).await.map_err(trouble)?;
+    let (spent_rows, results) = results.split_at(spending);
     let (flow_rows, found) = results.split_at(usize::from(flow.is_some()));
-    let decided = code_of(flow_rows)
+    let decided = besides
+        .check_spent(spent_rows)
+        .and_then(|()| code_of(flow_rows))
         .and_then(|code| purpose.admit(auth, call, arrival, found).map(|admission| (admission, code)));
     let (admission, code) = match decided {
         Ok(decided) => decided,
@@ -117,13 +157,17 @@ async fn attempt(
         }
     };
     let Admission { user, mut steps, refusal } = admission;
+    if let Some(traits) = &besides.traits {
+        let actor = Actor::new_user(user, "", None);
+        steps.extend(auth.audit(&actor, "login", Some(traits.clone()), call));
+    }
     if let Some(refusal) = refusal {
         handover::finish(auth, call, unit, steps).await.map_err(unsent)?;
         return Err(refusal.into());
     }
     match ending {
         Ending::Session { method, .. } => {
-            let session = NewSession::new(user, method);
+            let session = NewSession::new(user, method).until(besides.session_end);
             steps.extend(session.steps(call));
             let results = handover::finish(auth, call, unit, steps).await.map_err(unsent)?;
             let user = last(&results).map_err(trouble)?;
@@ -144,6 +188,15 @@ fn code_of(rows: &[pg::Rows]) -> Outcome<String> {
     let flow = flow.filter(|flow| flow.user_id.is_none());
     let used = || refuse(400, "flow_state_already_used", "State has already been used");
     Ok(flow.ok_or_else(used)?.auth_code.unwrap_or_default())
+}
+
+impl Besides {
+    fn check_spent(&self, rows: &[pg::Rows]) -> Outcome<()> {
+        match (&self.spent, rows.first()) {
+            (Some(spent), Some(rows)) if rows.is_empty() => Err((spent.refusal)()),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Ending {

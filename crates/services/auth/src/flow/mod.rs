@@ -1,6 +1,7 @@
 //! The decisions of auth: settings, state and time in, an outcome out. No I/O.
 
 pub(crate) mod address;
+pub(crate) mod attribute_mapping;
 pub(crate) mod authenticator_name;
 pub(crate) mod ban;
 pub(crate) mod oauth_client;

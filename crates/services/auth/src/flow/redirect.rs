@@ -45,6 +45,11 @@ pub(crate) struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
+    /// The host with its port, if one is written.
+    pub(crate) fn authority(&self) -> String {
+        if self.port.is_empty() { self.host.to_owned() } else { format!("{}:{}", self.host, self.port) }
+    }
+
     pub(crate) fn read(url: &'a str) -> Option<Parts<'a>> {
         let (scheme, rest) = url.split_once(':')?;
         let scheme_ok = scheme.starts_with(|c: char| c.is_ascii_alphabetic())

@@ -1,9 +1,9 @@
 //! The routes: which path and method is what, and one file a flow step.
 
-mod absent;
 mod admin_audit;
 mod admin_factors;
 mod admin_mail;
+mod admin_sso;
 mod admin_user_delete;
 mod admin_user_update;
 mod admin_users;
@@ -37,12 +37,16 @@ mod recover;
 mod refresh_grant;
 mod refresh_signed;
 mod resend;
+mod saml_acs;
 mod settings;
 mod signup;
+mod sso;
+mod sso_metadata;
 mod user;
 mod user_update;
 mod verify;
 mod webauthn_factor;
+mod web3_grant;
 
 use crate::Auth;
 use crate::call::Call;
@@ -96,7 +100,6 @@ pub(crate) enum Endpoint {
     Authorize,
     Callback,
     Sso,
-    SsoAdmin,
     PasskeyList,
     PasskeyRename,
     PasskeyDelete,
@@ -106,6 +109,13 @@ pub(crate) enum Endpoint {
     PasskeyAuthenticationVerify,
     AdminPasskeyList,
     AdminPasskeyDelete,
+    SamlMetadata,
+    SamlAcs,
+    SsoProviderList,
+    SsoProviderCreate,
+    SsoProviderGet,
+    SsoProviderUpdate,
+    SsoProviderDelete,
     OAuthClientList,
     OAuthClientCreate,
     OAuthClientGet,
@@ -168,10 +178,6 @@ const ROUTES: &[(Method, &str, Endpoint)] = &[
     (Method::GET, "/callback", Endpoint::Callback),
     (Method::POST, "/callback", Endpoint::Callback),
     (Method::POST, "/sso", Endpoint::Sso),
-    (Method::GET, "/sso/saml/metadata", Endpoint::Sso),
-    (Method::POST, "/sso/saml/acs", Endpoint::Sso),
-    (Method::GET, "/admin/sso/providers", Endpoint::SsoAdmin),
-    (Method::POST, "/admin/sso/providers", Endpoint::SsoAdmin),
     (Method::GET, "/passkeys", Endpoint::PasskeyList),
     (Method::PATCH, "/passkeys/:id", Endpoint::PasskeyRename),
     (Method::DELETE, "/passkeys/:id", Endpoint::PasskeyDelete),
@@ -181,6 +187,13 @@ const ROUTES: &[(Method, &str, Endpoint)] = &[
     (Method::POST, "/passkeys/authentication/verify", Endpoint::PasskeyAuthenticationVerify),
     (Method::GET, "/admin/users/:id/passkeys", Endpoint::AdminPasskeyList),
     (Method::DELETE, "/admin/users/:id/passkeys/:passkey", Endpoint::AdminPasskeyDelete),
+    (Method::GET, "/sso/saml/metadata", Endpoint::SamlMetadata),
+    (Method::POST, "/sso/saml/acs", Endpoint::SamlAcs),
+    (Method::GET, "/admin/sso/providers", Endpoint::SsoProviderList),
+    (Method::POST, "/admin/sso/providers", Endpoint::SsoProviderCreate),
+    (Method::GET, "/admin/sso/providers/:id", Endpoint::SsoProviderGet),
+    (Method::PUT, "/admin/sso/providers/:id", Endpoint::SsoProviderUpdate),
+    (Method::DELETE, "/admin/sso/providers/:id", Endpoint::SsoProviderDelete),
     (Method::POST, "/oauth/clients/register", Endpoint::OAuthClientRegister),
     (Method::POST, "/oauth/token", Endpoint::OAuthToken),
     (Method::GET, "/oauth/authorize", Endpoint::OAuthAuthorize),
@@ -268,8 +281,6 @@ pub(crate) async fn run(auth: &Auth, endpoint: Endpoint, call: &Call) -> Outcome
         Endpoint::IdentityLink => authorize::link(auth, call).await,
         Endpoint::Authorize => authorize::run(auth, call).await,
         Endpoint::Callback => callback::run(auth, call).await,
-        Endpoint::Sso => absent::sso(),
-        Endpoint::SsoAdmin => absent::sso_admin(auth, call).await,
         Endpoint::PasskeyList => passkeys::list(auth, call).await,
         Endpoint::PasskeyRename => passkeys::rename(auth, call).await,
         Endpoint::PasskeyDelete => passkeys::delete(auth, call).await,
@@ -279,6 +290,14 @@ pub(crate) async fn run(auth: &Auth, endpoint: Endpoint, call: &Call) -> Outcome
         Endpoint::PasskeyAuthenticationVerify => passkey_sign_in::verify(auth, call).await,
         Endpoint::AdminPasskeyList => passkeys::admin_list(auth, call).await,
         Endpoint::AdminPasskeyDelete => passkeys::admin_delete(auth, call).await,
+        Endpoint::Sso => sso::start(auth, call).await,
+        Endpoint::SamlMetadata => sso::metadata(auth, call),
+        Endpoint::SamlAcs => saml_acs::run(auth, call).await,
+        Endpoint::SsoProviderList => admin_sso::list(auth, call).await,
+        Endpoint::SsoProviderCreate => admin_sso::create(auth, call).await,
+        Endpoint::SsoProviderGet => admin_sso::get(auth, call).await,
+        Endpoint::SsoProviderUpdate => admin_sso::update(auth, call).await,
+        Endpoint::SsoProviderDelete => admin_sso::delete(auth, call).await,
         Endpoint::OAuthClientList => oauth_clients::list(auth, call).await,
         Endpoint::OAuthClientCreate => oauth_clients::create(auth, call).await,
         Endpoint::OAuthClientGet => oauth_clients::get(auth, call).await,
@@ -311,12 +330,13 @@ async fn token(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
     if !matches!(grant.as_str(), "password" | "refresh_token" | "pkce" | "id_token" | "web3") {
         return Err(refuse(400, "invalid_credentials", "unsupported_grant_type"));
     }
-    auth.limits.count(Bucket::Token, &auth.settings, call)?;
+    let bucket = if grant == "web3" { Bucket::Web3 } else { Bucket::Token };
+    auth.limits.count(bucket, &auth.settings, call)?;
     match grant.as_str() {
         "password" => password_grant::run(auth, call).await,
         "refresh_token" => refresh_grant::run(auth, call).await,
         "id_token" => id_token_grant::run(auth, call).await,
-        "web3" => absent::web3(),
+        "web3" => web3_grant::run(auth, call).await,
         _ => pkce_grant::run(auth, call).await,
     }
 }

@@ -4,11 +4,12 @@ use crate::Auth;
 use crate::call::Call;
 use crate::flow::pkce;
 use crate::issue::NewSession;
+use crate::moment::Moment;
 use crate::refusal::{Outcome, database, invalid, refuse};
 use crate::store::audit::Actor;
 use crate::store::db::{first, last};
 use crate::store::records::{FlowState, User};
-use crate::store::{flow_states, users};
+use crate::store::{flow_states, proofs, users};
 use axum::body::Body;
 use http::Response;
 use serde::Deserialize;
@@ -46,7 +47,7 @@ pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
     pkce::verify(flow.code_challenge_method.as_deref().unwrap_or_default(), challenge, &verifier)?;
     let method = method(&flow.authentication_method);
     // Only one of several exchanges takes the row; the others wait for it and find it gone.
-    let first_steps = vec![flow_states::take(flow.id), users::by_id(user_id)];
+    let first_steps = vec![flow_states::take(flow.id), users::by_id(user_id), proofs::session_end(flow.id)];
     let (unit, results) = auth.db.begin(first_steps).await.map_err(database(FAILED))?;
     let taken = results.first().is_some_and(|rows| !rows.is_empty());
     let user: Option<User> = results.get(1).map(first).transpose().map_err(database(FAILED))?.flatten();
@@ -54,7 +55,7 @@ pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
     if user.is_banned(call.now) {
         return Err(refuse(403, "user_banned", "User is banned"));
     }
-    let session = NewSession::new(user.id, method);
+    let session = NewSession::new(user.id, method).until(session_end(&results)?);
     let traits = Some(json!({ "provider_type": flow.provider_type }));
     let mut steps = auth.audit(&Actor::user(&user), "login", traits, call);
     steps.extend(session.steps(call));
@@ -66,6 +67,12 @@ pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
     Ok(grant.respond())
 }
 
+/// When whoever vouched for the user wants the session to end.
+fn session_end(results: &[pg::Rows]) -> Outcome<Option<Moment>> {
+    let row = results.get(2).and_then(|rows| rows.first());
+    row.map(|row| row.json(0)).transpose().map_err(database(FAILED))
+}
+
 /// The method that the session is noted with: that of the flow.
 fn method(text: &str) -> &'static str {
     match text {
@@ -74,6 +81,7 @@ fn method(text: &str) -> &'static str {
         "magiclink" => "magiclink",
         "invite" => "invite",
         "email_change" => "email_change",
+        "sso/saml" => "sso/saml",
         _ => "oauth",
     }
 }

@@ -65,8 +65,8 @@ pub(super) fn settings(auth: &Auth) -> Response<Body> {
         "mailer_autoconfirm": s.mailer_autoconfirm,
         "phone_autoconfirm": s.sms_autoconfirm,
         "sms_provider": s.sms_provider,
-        "saml_enabled": false,
-        "saml_private_key_next_configured": false,
+        "saml_enabled": s.saml.enabled,
+        "saml_private_key_next_configured": !s.saml.private_key_next.is_empty(),
         "passkeys_enabled": auth.settings.webauthn.passkeys,
     }))
 }

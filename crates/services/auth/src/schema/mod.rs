@@ -7,7 +7,7 @@
 //! Before it runs, the role `supabase_auth_admin` exists and, in a shard, the function `rowhouse.app_id()`. It
 //! is run by a superuser, or a role that may become `supabase_auth_admin` and create schemas.
 
-const TABLES: [&str; 10] = [
+const TABLES: [&str; 11] = [
     include_str!("types.sql"),
     include_str!("users.sql"),
     include_str!("oauth.sql"),
@@ -17,6 +17,7 @@ const TABLES: [&str; 10] = [
     include_str!("records.sql"),
     include_str!("functions.sql"),
     include_str!("outbox.sql"),
+    include_str!("proofs.sql"),
     include_str!("grants.sql"),
 ];
 

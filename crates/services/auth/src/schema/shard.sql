@@ -9,7 +9,8 @@ begin
     from pg_class c
     join pg_attribute a on a.attrelid = c.oid and a.attname = 'app_id' and not a.attisdropped
     where c.relkind = 'r'
-      and (c.relnamespace = 'auth'::regnamespace or c.oid = 'rowhouse.mail_outbox'::regclass)
+      and (c.relnamespace = 'auth'::regnamespace
+        or c.oid in ('rowhouse.mail_outbox'::regclass, 'rowhouse.spent_proofs'::regclass))
   loop
     execute format('alter table %s force row level security', relation);
     execute format('drop policy if exists own_app on %s', relation);

@@ -14,6 +14,8 @@ pub(crate) fn steps(now: Moment) -> Vec<Step> {
         old(include_str!("sql/cleanup_sessions.sql"), 72),
         old(include_str!("sql/cleanup_flow_states.sql"), 24),
         old(include_str!("sql/cleanup_challenges.sql"), 24),
+        old(include_str!("sql/cleanup_relay_states.sql"), 24),
+        old(include_str!("sql/cleanup_proofs.sql"), 24),
         old(include_str!("sql/cleanup_factors.sql"), 24),
         old(include_str!("sql/cleanup_oauth_authorizations.sql"), 24),
         old(include_str!("sql/cleanup_client_states.sql"), 24),

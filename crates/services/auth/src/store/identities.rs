@@ -68,6 +68,12 @@ pub(crate) fn insert(
     Step::new(include_str!("sql/identity_add.sql"), params)
 }
 
+/// Which of several subjects is known at a provider.
+pub(crate) fn known(provider: &str, subjects: &[String]) -> Step {
+    let params = [text(provider), text(Value::from(subjects).to_string())];
+    Step::new(include_str!("sql/identity_known.sql"), params)
+}
+
 /// What the provider says of an identity by now.
 pub(crate) fn renew(id: Uuid, data: &Map<String, Value>, now: Moment) -> Step {
     let data = serde_json::to_string(data).unwrap_or_else(|_| "{}".to_owned());

@@ -109,6 +109,11 @@ pub(crate) fn set_key(id: Uuid, key: &Secret, counter: i64) -> Step {
     Step::new(sql, [param(id), text(key.expose()), param(counter)])
 }
 
+/// Ends a session at a time, whatever its user does.
+pub(crate) fn end_at(id: Uuid, end: Moment) -> Step {
+    Step::new(include_str!("sql/session_end_at.sql"), [param(id), param(end)])
+}
+
 /// Notes a use.
 pub(crate) fn touch(id: Uuid, device: &Device, now: Moment) -> Step {
     let params = [param(id), param(now), text(&device.user_agent), device.ip()];

@@ -1,0 +1,31 @@
+//! This service as identity providers see it: made of the project's key when it is first needed.
+
+use crate::Auth;
+use crate::refusal::{Outcome, internal, refuse};
+use crate::settings::Settings;
+use saml::{KeyError, ServiceProvider, SigningKey};
+use std::sync::{Arc, OnceLock};
+
+/// The service provider of a project.
+#[derive(Debug, Default)]
+pub(crate) struct SamlService(OnceLock<Result<ServiceProvider, KeyError>>);
+
+impl Auth {
+    /// The service provider, where single sign-on is switched on.
+    pub(crate) fn service_provider(&self) -> Outcome<&ServiceProvider> {
+        if !self.settings.saml.enabled {
+            return Err(refuse(404, "saml_provider_disabled", "SAML 2.0 is disabled"));
+        }
+        let made = self.saml.0.get_or_init(|| make(&self.settings));
+        made.as_ref().map_err(|error| internal("The SAML private key is not usable", *error))
+    }
+}
+
+fn make(settings: &Settings) -> Result<ServiceProvider, KeyError> {
+    let saml = &settings.saml;
+    let key = Arc::new(SigningKey::read(saml.private_key.expose())?);
+    let next = Some(&saml.private_key_next).filter(|key| !key.is_empty());
+    let next = next.map(|key| SigningKey::read(key.expose()).map(Arc::new)).transpose()?;
+    let url = if saml.external_url.is_empty() { &settings.external_url } else { &saml.external_url };
+    Ok(ServiceProvider::new(url, key, next, saml.allow_encrypted_assertions))
+}
