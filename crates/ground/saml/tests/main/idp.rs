@@ -168,7 +168,7 @@ pub fn with_signature(element: &str, signature: &str) -> String {
 
 impl Claims {
     /// Claims that hold from `now` (a Unix time) for five minutes.
-    pub fn new(service: &saml::ServiceProvider, name_id: &str, now: u64) -> Claims {
+    pub fn new(entity_id: &str, acs_url: &str, name_id: &str, now: u64) -> Claims {
         let at = |seconds: u64| {
             let time = time::OffsetDateTime::from_unix_timestamp(i64::try_from(seconds).unwrap()).unwrap();
             time.format(&time::format_description::well_known::Rfc3339).unwrap()
@@ -177,8 +177,8 @@ impl Claims {
             id: format!("a{}", STANDARD.encode(name_id).trim_end_matches('=')),
             name_id: name_id.to_owned(),
             name_id_format: EMAIL.to_owned(),
-            recipient: service.acs_url().to_owned(),
-            audience: service.entity_id().to_owned(),
+            recipient: acs_url.to_owned(),
+            audience: entity_id.to_owned(),
             in_response_to: None,
             issued: at(now),
             not_before: at(now - 5),

@@ -37,7 +37,10 @@ struct Scene {
 
 impl Scene {
     fn new() -> Scene {
-        Scene { idp: Idp::new(IDP), claims: Claims::new(&service(), "ann@example.com", NOW) }
+        Scene {
+            idp: Idp::new(IDP),
+            claims: Claims::new(service().entity_id(), service().acs_url(), "ann@example.com", NOW),
+        }
     }
 
     fn with(change: impl FnOnce(&mut Claims)) -> Scene {

@@ -19,7 +19,7 @@ pub struct SamlSettings {
 }
 
 /// Sign-in by wallets.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Web3Settings {
     pub solana: WalletSettings,
     pub ethereum: WalletSettings,
@@ -49,11 +49,5 @@ impl Default for SamlSettings {
 impl Default for WalletSettings {
     fn default() -> Self {
         WalletSettings { enabled: false, maximum_validity: Duration::from_secs(600) }
-    }
-}
-
-impl Default for Web3Settings {
-    fn default() -> Self {
-        Web3Settings { solana: WalletSettings::default(), ethereum: WalletSettings::default() }
     }
 }

@@ -127,6 +127,18 @@ impl World {
         self.clock.unix_seconds()
     }
 
+    /// A time so many seconds from now, as texts have it.
+    pub fn time(&self, seconds: i64) -> String {
+        let unix = i64::try_from(self.unix()).unwrap() + seconds;
+        let time = time::OffsetDateTime::from_unix_timestamp(unix).unwrap();
+        time.format(&time::format_description::well_known::Rfc3339).unwrap()
+    }
+
+    /// What an access token says.
+    pub fn claims(&self, token: &str) -> serde_json::Map<String, Value> {
+        KeySet::from_secret(SECRET).verify(token).unwrap().claims
+    }
+
     pub async fn send(&self, request: Request<Body>) -> Answer {
         let response = self.auth.handle(request).await;
         let (parts, body) = response.into_parts();
