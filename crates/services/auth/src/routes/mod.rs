@@ -45,8 +45,8 @@ mod sso_metadata;
 mod user;
 mod user_update;
 mod verify;
-mod webauthn_factor;
 mod web3_grant;
+mod webauthn_factor;
 
 use crate::Auth;
 use crate::call::Call;
