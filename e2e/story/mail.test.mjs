@@ -289,7 +289,8 @@ describe('mail of pooled projects', () => {
     await platform.stop('SIGKILL')
     await answering(platform.launch())
     // The right server is told while everything runs; nobody asks the project for anything.
-    await configure(first, `auth.email.smtp.port=${smtp}`)
+    const told = () => configure(first, `auth.email.smtp.port=${smtp}`).then(() => true)
+    await until('the platform takes commands', told)
     const mail = await mailTo(appOf(box), address)
     assert.deepEqual(mail.From, { Name: 'First', Address: 'app@first.test' })
     ok(await client(first).auth.verifyOtp({ type: 'signup', email: address, token: codeIn(mail) }))

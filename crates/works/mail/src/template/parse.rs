@@ -62,7 +62,7 @@ pub(super) fn parse(pieces: Vec<Piece>) -> Result<Vec<Node>, TemplateError> {
     let (nodes, end) = parser.block(0)?;
     match end {
         End::File => Ok(nodes),
-        End::End(place) => Err(place.error("{{ end }} without a beginning")),
+        End::Closed(place) => Err(place.error("{{ end }} without a beginning")),
         End::Else(_, place) => Err(place.error("{{ else }} without {{ if }}")),
     }
 }
@@ -70,7 +70,7 @@ pub(super) fn parse(pieces: Vec<Piece>) -> Result<Vec<Node>, TemplateError> {
 /// What ends a block.
 enum End {
     File,
-    End(Place),
+    Closed(Place),
     /// With what follows `else`.
     Else(Vec<(Token, Place)>, Place),
 }
@@ -114,7 +114,7 @@ impl Parser {
                     if let Some((_, place)) = tokens.first() {
                         return Err(place.error("{{ end }} stands alone"));
                     }
-                    return Ok((nodes, End::End(place)));
+                    return Ok((nodes, End::Closed(place)));
                 }
                 "template" | "define" | "block" | "break" | "continue" => {
                     return Err(place.error(format!("{{{{ {word} }}}} is not supported")));
@@ -143,7 +143,7 @@ impl Parser {
         }
         let (then, end) = self.block(depth + 1)?;
         let otherwise = match end {
-            End::End(_) => Vec::new(),
+            End::Closed(_) => Vec::new(),
             End::File => return Err(place.error(format!("{{{{ {word} }}}} has no {{{{ end }}}}"))),
             End::Else(tokens, at) => self.otherwise(word, tokens, at, depth)?,
         };
@@ -174,7 +174,7 @@ impl Parser {
             return Err(at.error("after {{ else }} only `if` may follow"));
         }
         match self.block(depth + 1)? {
-            (nodes, End::End(_)) => Ok(nodes),
+            (nodes, End::Closed(_)) => Ok(nodes),
             (_, End::Else(_, at)) => Err(at.error("a second {{ else }}")),
             (_, End::File) => Err(place.error("{{ else }} has no {{ end }}")),
         }
