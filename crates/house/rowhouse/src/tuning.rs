@@ -7,7 +7,7 @@
 
 use crate::config::{self, ProjectConfig};
 use crate::desk::{ACTOR, Desk};
-use crate::wire::ProjectSettings;
+use crate::wire::{ProjectSettings, SAML_KEY};
 use anyhow::{Context, bail};
 use catalog::{audit, projects::project_merge_settings, settings as sealing};
 use model::secret::{MARK, marked};
@@ -90,6 +90,9 @@ pub async fn save(
         _ => Map::new(),
     };
     map.insert(WRITTEN.to_owned(), json!({ MARK: written.to_string() }));
+    if let Some(key) = new_saml_key(platform, project, settings).await? {
+        map.insert(SAML_KEY.to_owned(), json!({ MARK: key }));
+    }
     let Value::Object(sealed) = sealing::seal(catalog.key(), project, Value::Object(map))? else {
         bail!("settings are an object");
     };
@@ -97,6 +100,23 @@ pub async fn save(
     project_merge_settings(&mut connection, project, &sealed).await?;
     catalog.forget(project);
     Ok(())
+}
+
+/// A key for single sign-on, if the project wants one and has none. It stays when single sign-on is switched off, so
+/// that identity providers need not learn another later.
+async fn new_saml_key(
+    platform: &Platform,
+    project: &ProjectRef,
+    settings: &ProjectSettings,
+) -> anyhow::Result<Option<String>> {
+    if !settings.auth.saml.wants_key() {
+        return Ok(None);
+    }
+    let found = platform::projects::show(platform, project.as_str()).await?;
+    if found.settings.contains_key(SAML_KEY) {
+        return Ok(None);
+    }
+    Ok(Some(tokio::task::spawn_blocking(auth::new_saml_key).await??))
 }
 
 /// The settings as they were written. A project that nobody has configured has the second factors of the platform's

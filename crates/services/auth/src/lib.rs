@@ -31,6 +31,7 @@ pub mod schema;
 mod settings;
 mod store;
 
+pub use saml_service::{new_saml_key, saml_key_fault};
 pub use settings::{
     Bell, CustomProviderSettings, ExternalSettings, HookError, HookFunction, HookSettings, LetterText,
     MailSettings, MfaSettings, Notification, OAuthServerSettings, ProviderSettings, RateLimits,

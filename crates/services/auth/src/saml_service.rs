@@ -29,3 +29,16 @@ fn make(settings: &Settings) -> Result<ServiceProvider, KeyError> {
     let url = if saml.external_url.is_empty() { &settings.external_url } else { &saml.external_url };
     Ok(ServiceProvider::new(url, key, next, saml.allow_encrypted_assertions))
 }
+
+/// A new key for [`crate::SamlSettings::private_key`]. Takes a while: not for the async runtime.
+///
+/// # Errors
+/// Only when the system has no random numbers.
+pub fn new_saml_key() -> Result<String, KeyError> {
+    SigningKey::generate()
+}
+
+/// Why a text is no key for single sign-on, if it is none.
+pub fn saml_key_fault(text: &str) -> Option<String> {
+    SigningKey::read(text).err().map(|fault| fault.to_string())
+}

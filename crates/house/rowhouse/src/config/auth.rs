@@ -5,6 +5,7 @@ use super::decisions::{self, HookSection, MfaSection, OAuthServerSection};
 use super::external::{self, ExternalSection};
 use super::mail::{self, MailSection};
 use super::reader::Section;
+use super::sso::{self, SamlSection, Web3Section};
 use model::Secret;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -43,6 +44,8 @@ pub struct AuthSection {
     pub oauth_server: OAuthServerSection,
     pub hook: HookSection,
     pub external: ExternalSection,
+    pub web3: Web3Section,
+    pub saml: SamlSection,
 }
 
 /// `[auth.email]`
@@ -111,6 +114,8 @@ impl Default for AuthSection {
             oauth_server: OAuthServerSection::default(),
             hook: HookSection::default(),
             external: ExternalSection::default(),
+            web3: Web3Section::default(),
+            saml: SamlSection::default(),
         }
     }
 }
@@ -165,6 +170,8 @@ pub(super) fn read(mut section: Section<'_>) -> Result<AuthSection, ConfigError>
     let oauth_server = decisions::oauth_server(section.section("oauth_server")?)?;
     let hook = decisions::hook(section.section("hook")?)?;
     let external = external::read(&mut section)?;
+    let web3 = sso::web3(section.section("web3")?)?;
+    let saml = sso::saml(section.section("saml")?)?;
     let default = AuthSection::default();
     let auth = AuthSection {
         enabled: section.flag("enabled")?.unwrap_or(default.enabled),
@@ -203,6 +210,8 @@ pub(super) fn read(mut section: Section<'_>) -> Result<AuthSection, ConfigError>
         oauth_server,
         hook,
         external,
+        web3,
+        saml,
     };
     section.finish();
     Ok(auth)

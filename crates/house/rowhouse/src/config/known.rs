@@ -2,7 +2,7 @@
 //! here (container settings). They are ignored without a word.
 
 /// Whole tables, with all below them, and single keys.
-const KNOWN: [&str; 31] = [
+const KNOWN: [&str; 30] = [
     "api.auto_expose_new_tables",
     "api.tls",
     "api.external_url",
@@ -26,7 +26,6 @@ const KNOWN: [&str; 31] = [
     "analytics",
     "experimental",
     "remotes",
-    "auth.web3",
     "auth.third_party",
     "auth.captcha",
     "auth.passkey",

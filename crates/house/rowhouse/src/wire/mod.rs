@@ -16,6 +16,7 @@ mod settings;
 pub use databases::PoolSizes;
 pub use mail::LocalMail;
 pub use settings::ProjectSettings;
+pub(crate) use settings::SAML_KEY;
 
 use databases::Databases;
 use fault::Fault;

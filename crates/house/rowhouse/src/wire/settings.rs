@@ -13,6 +13,9 @@ use std::time::Duration;
 /// Relations of the platform inside a pooled project's schema.
 const HIDDEN_PREFIX: &str = "rowhouse_";
 
+/// The setting that holds the key of single sign-on which was made up for a project.
+pub(crate) const SAML_KEY: &str = "saml_key";
+
 /// The part of a project's settings in the catalog that configures its services.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -37,10 +40,16 @@ impl ProjectSettings {
         let warn = |name: &str, error: serde_json::Error| {
             tracing::warn!(project = %project.reference, setting = name, %error, "a setting of the project is not usable");
         };
-        ProjectSettings {
+        let mut settings = ProjectSettings {
             api: serde_json::from_value(part("api")).map_err(|e| warn("api", e)).unwrap_or_default(),
             auth: serde_json::from_value(part("auth")).map_err(|e| warn("auth", e)).unwrap_or_default(),
+        };
+        if settings.auth.saml.wants_key()
+            && let Value::String(key) = part(SAML_KEY)
+        {
+            settings.auth.saml.private_key = model::Secret::new(key);
         }
+        settings
     }
 
     /// The settings of the data API. `url` is the project's own.
@@ -121,6 +130,9 @@ impl ProjectSettings {
         to.oauth_server.allow_dynamic_registration = from.oauth_server.allow_dynamic_registration;
         to.oauth_server.authorization_path.clone_from(&from.oauth_server.authorization_url_path);
         to.external = from.external.settings();
+        to.web3 = from.web3.settings();
+        to.saml = from.saml.settings();
+        to.rate_limits.web3 = limit(from.rate_limit.web3);
         // In a shard the functions would be everybody's.
         if endpoint.app_schema.is_none() {
             to.hooks = hooks(&from.hook);
