@@ -174,6 +174,8 @@ impl Captured {
                 let name = format!("v{n}_{m}");
                 let written = match value {
                     None => "null".to_owned(),
+                    // A variable cannot be empty.
+                    Some(value) if value.is_empty() => "''".to_owned(),
                     Some(value) => expression(value).unwrap_or_else(|| {
                         variables.push((name.clone(), value.clone()));
                         format!(":{name}")
