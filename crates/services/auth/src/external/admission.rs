@@ -106,34 +106,54 @@ pub(super) fn sign_in(
             return Err(refuse(500, "unexpected_failure", message));
         }
     };
-    if account.as_ref().is_some_and(|user| user.is_banned(call.now)) {
+    let settled = Settled { id, account: account.as_deref(), address: &address, verified };
+    let (more, refusal) = prove(auth, call, &newcomer, &settled)?;
+    steps.extend(more);
+    Ok(Admission { user: id, steps, refusal })
+}
+
+/// The account that somebody was found to belong to.
+struct Settled<'a> {
+    id: Uuid,
+    /// As it was; nothing for a new one.
+    account: Option<&'a User>,
+    address: &'a str,
+    /// Whether the provider has verified that address.
+    verified: bool,
+}
+
+/// Whether somebody is let in, and what has to be done about the address before.
+fn prove(
+    auth: &Auth,
+    call: &Call,
+    newcomer: &Newcomer<'_>,
+    settled: &Settled<'_>,
+) -> Outcome<(Vec<Step>, Option<Refusal>)> {
+    let Settled { id, account, address, verified } = *settled;
+    if account.is_some_and(|user| user.is_banned(call.now)) {
         return Err(refuse(403, "user_banned", "User is banned"));
     }
     let name = newcomer.data.get("full_name").cloned();
-    let actor =
-        account.as_ref().map_or_else(|| Actor::new_user(id, &address, name), |user| Actor::user(user));
-    let has_email = arrival.provider != "web3" && !(arrival.email_optional && address.is_empty());
-    let is_confirmed = account.as_ref().is_some_and(|user| user.email_confirmed_at.is_some());
-    if !has_email || is_confirmed {
-        steps.extend(auth.audit(&actor, "login", newcomer.traits(), call));
-        return Ok(Admission { user: id, steps, refusal: None });
+    let actor = account.map_or_else(|| Actor::new_user(id, address, name), Actor::user);
+    let needs_none = newcomer.arrival.email_optional && address.is_empty();
+    let is_confirmed = account.is_some_and(|user| user.email_confirmed_at.is_some());
+    if newcomer.provider() == "web3" || needs_none || is_confirmed {
+        return Ok((auth.audit(&actor, "login", newcomer.traits(), call), None));
     }
-    if let Some(user) = &account {
-        steps.extend(removal(&newcomer, user, call));
-    }
+    let mut steps = account.map(|user| removal(newcomer, user, call)).unwrap_or_default();
     if verified {
         steps.extend(auth.audit(&actor, "user_signedup", newcomer.traits(), call));
         steps.extend(confirmation(id, call));
-        return Ok(Admission { user: id, steps, refusal: None });
+        return Ok((steps, None));
     }
-    let last_sent = account.as_ref().and_then(|user| user.confirmation_sent_at);
     if !address.is_empty() {
-        let to = Recipient { user: id, address: &address, last_sent };
+        let to =
+            Recipient { user: id, address, last_sent: account.and_then(|user| user.confirmation_sent_at) };
         steps.extend(message::mail(auth, call, Kind::Signup, to, None)?);
     }
     let refusal = (!auth.settings.external.allow_unverified_email)
-        .then(|| needs_verification(&arrival.provider, !address.is_empty()));
-    Ok(Admission { user: id, steps, refusal })
+        .then(|| needs_verification(newcomer.provider(), !address.is_empty()));
+    Ok((steps, refusal))
 }
 
 fn needs_verification(provider: &str, is_sent: bool) -> Refusal {

@@ -169,27 +169,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_example_of_twitters_documentation() {
-        let query =
-            [("include_entities", "true"), ("status", "Hello Ladies + Gentlemen, a signed OAuth request!")];
-        let call = Call {
-            method: "POST",
-            url: "https://api.twitter.com/1.1/statuses/update.json",
-            query: &query,
-            more: &[],
-        };
-        let with = Pair {
-            token: "370773112-GmHxMAgYyLbNEtIKZeRNFsMKPR9EyMZeS9weJAEb".to_owned(),
-            secret: "LswwdoUaIvS8ltyTt5jkRh4J50vUPVVHtR2YPi5kE".to_owned(),
-        };
-        let header = call.header(
-            "xvz1evFS4wEEPTGEFPHBog",
-            "kAcSOqF21Fu85e7zjz7ZN2U4ZRhoV3WpwPAoE3Z7kBw",
-            &with,
-            "kYjzVBB8Y0ZFabxSWbWovY3uYSQ2pTgmZeNu2VS4cg",
-            1_318_622_958,
-        );
-        assert!(header.contains("oauth_signature=\"hCtSmYh%2BiHYCEqBWrE7C7hYmtUk%3D\""), "{header}");
+    fn the_example_of_the_specification() {
+        // OAuth Core 1.0, appendix A.5.
+        let query = [("file", "vacation.jpg"), ("size", "original")];
+        let call = Call { method: "GET", url: "http://photos.example.net/photos", query: &query, more: &[] };
+        let with = Pair { token: "nnch734d00sl2jdk".to_owned(), secret: "pfkkdhi9sl3r4s00".to_owned() };
+        let header =
+            call.header("dpf43f3p2l4k3l03", "kd94hf93k423kf44", &with, "kllo9940pd9333jh", 1_191_242_096);
+        assert!(header.contains("oauth_signature=\"tR3%2BTy81lMeYAr%2FFid0kMTYa%2FWM%3D\""), "{header}");
     }
 
     #[test]

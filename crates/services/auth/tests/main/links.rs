@@ -93,6 +93,65 @@ async fn the_last_identity_stays() {
 }
 
 #[tokio::test]
+async fn an_address_that_stays_is_kept_and_one_that_is_taken_is_passed_over() {
+    let world = World::with(|s| s.manual_linking_enabled = true).await;
+    world.sign_up("bob@example.com").await;
+    let session = world.sign_up("ann@example.com").await;
+    let token = text(&session, "/access_token");
+    let own = text(&session, "/user/identities/0/identity_id").to_owned();
+    let add = async |subject: &str, email: &str, verified: bool| {
+        let data = json!({ "sub": subject, "email": email, "email_verified": verified });
+        let script = format!(
+            "insert into auth.identities (provider_id, user_id, identity_data, provider, created_at)
+             select '{subject}', id, '{data}', 'google', now() from auth.users where email = 'ann@example.com'"
+        );
+        world.run_sql(&script).await;
+        world.sql(&format!("select id::text from auth.identities where provider_id = '{subject}'")).await
+    };
+    let taken = add("g-1", "bob@example.com", true).await;
+    let other = add("g-2", "anna@example.com", true).await;
+    let delete = async |id: &str| {
+        world.call("DELETE", &format!("/user/identities/{id}"), Some(token), Value::Null).await
+    };
+    let third = add("g-3", "third@example.com", true).await;
+    delete(&third).await.ok();
+    assert_eq!(
+        world.get("/user", token).await.ok()["email"],
+        "ann@example.com",
+        "its identity is still there"
+    );
+    delete(&own).await.ok();
+    assert_eq!(world.get("/user", token).await.ok()["email"], "anna@example.com", "the other is bob's");
+    let refused = delete(&other).await;
+    assert_eq!(refused.refusal(), (422, "email_conflict_identity_not_deletable"));
+    delete(&taken).await.ok();
+    assert_eq!(delete(&other).await.refusal(), (422, "single_identity_not_deletable"));
+}
+
+#[tokio::test]
+async fn two_at_once_leave_one_identity() {
+    let world = World::with(|s| s.manual_linking_enabled = true).await;
+    let session = world.sign_up("ann@example.com").await;
+    let token = text(&session, "/access_token");
+    let own = text(&session, "/user/identities/0/identity_id").to_owned();
+    world
+        .run_sql(
+            "insert into auth.identities (provider_id, user_id, identity_data, provider, created_at)
+             select 'g-1', id, '{\"sub\": \"g-1\", \"email\": \"ann@example.com\"}', 'google', now() from auth.users",
+        )
+        .await;
+    let other = world.sql("select id::text from auth.identities where provider = 'google'").await;
+    let delete = async |id: &str| {
+        world.call("DELETE", &format!("/user/identities/{id}"), Some(token), Value::Null).await.status
+    };
+    let (one, two) = tokio::join!(delete(&own), delete(&other));
+    let mut codes = [one, two];
+    codes.sort_unstable();
+    assert_eq!(codes, [200, 422]);
+    assert_eq!(world.sql("select count(*) from auth.identities").await, "1");
+}
+
+#[tokio::test]
 async fn what_is_switched_off_says_so() {
     let world = World::new().await;
     let session = world.sign_up("ann@example.com").await;
