@@ -19,6 +19,7 @@ const SQL = `
   grant select on public.big to anon, service_role;
   create table public.small (id int primary key, name text not null, at timestamptz default now());
   grant all on public.small to anon, service_role;
+  alter role service_role set statement_timeout = '2min';
   insert into public.small select n, 'name ' || n % 7 from generate_series(1, 50) as n`
 
 let program, alone, app, socket
@@ -150,6 +151,34 @@ describe('through supabase-js', () => {
     assert.equal(again.status, 304)
     const other = await supabase({ 'if-none-match': etag }).from('small').select('id').order('id').limit(4)
     assert.equal(other.data.length, 4)
+  })
+
+  it('pages are followed by their cursors', async () => {
+    const read = []
+    let cursor = null
+    let seen
+    const following = createClient(app.url, app.key, {
+      auth: { persistSession: false },
+      realtime: { transport: WebSocket },
+      global: {
+        headers: { prefer: 'pagination=keyset' },
+        fetch: async (input, init) => {
+          const url = new URL(input)
+          if (cursor) url.searchParams.set('cursor', cursor)
+          return (seen = await fetch(url, init))
+        },
+      },
+    })
+    do {
+      const { data, error } = await following.from('small').select('id,name').order('name', { ascending: false }).limit(7)
+      assert.equal(error, null)
+      assert.equal(seen.headers.get('preference-applied'), 'pagination=keyset')
+      read.push(...data)
+      cursor = seen.headers.get('next-cursor')
+    } while (cursor)
+    const { data: whole } = await client().from('small').select('id,name').order('name', { ascending: false }).order('id')
+    assert.equal(read.length, 50)
+    assert.deepEqual(read, whole)
   })
 
   it('rows are written as lines and read as lines', async () => {

@@ -14,7 +14,7 @@ const MAX_AGE: HeaderValue = HeaderValue::from_static("86400");
 /// What scripts may read of answers to which the service gave no such list itself.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "content-range, content-location, content-profile, location, link, preference-applied, x-total-count, \
-     x-supabase-api-version, x-sb-error-code, x-request-id, sb-request-id, retry-after",
+     x-supabase-api-version, x-sb-error-code, x-request-id, sb-request-id, retry-after, etag, next-cursor",
 );
 
 /// Whether a browser asks beforehand whether it may send a request.

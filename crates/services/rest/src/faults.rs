@@ -285,3 +285,15 @@ pub fn answer_too_large(details: &str) -> Fault {
 pub fn internal(message: &str) -> Fault {
     Fault::new(StatusCode::INTERNAL_SERVER_ERROR, "PGRSTX00", message)
 }
+
+/// A cursor that is none, or not of this order.
+pub fn bad_cursor(details: &str) -> Fault {
+    Fault::new(BAD_REQUEST, "RH100", "The cursor cannot be used")
+        .with_details(details)
+        .with_hint("Take the cursor of the last answer, and leave relation and order as they were.")
+}
+
+/// A read that cannot be paged by cursors.
+pub fn no_keyset(details: impl Into<Value>) -> Fault {
+    Fault::new(BAD_REQUEST, "RH101", "This read cannot be paged by cursors").with_details(details)
+}

@@ -31,6 +31,8 @@ pub struct Outcome {
     pub location: Vec<(String, Option<String>)>,
     /// How many rows were inserted rather than updated.
     pub inserted: Option<i64>,
+    /// The keys of a page's last row and of the one after it, as JSON.
+    pub next: Option<String>,
 }
 /// Reads what has come of the answer to a statement, if it may be kept. The body lacks what comes in parts.
 pub(super) fn read(
@@ -64,6 +66,7 @@ pub(super) fn of_row(main: &Rows, layout: Layout) -> Outcome {
         status: row.text(layout.status).map(str::to_owned),
         location: location.unwrap_or_default(),
         inserted: layout.inserted.and_then(number),
+        next: layout.next.and_then(|at| row.text(at)).map(str::to_owned),
         body: body.unwrap_or_default().into(),
         more_rows: false,
     }
@@ -82,6 +85,7 @@ fn of_lines(main: &Rows, before: Option<&Rows>, after: Option<&Rows>) -> Outcome
         body: lines(main).into(),
         headers: setting(0),
         status: setting(1),
+        next: before.and_then(|rows| rows.first()?.text(1).map(str::to_owned)),
         ..Outcome::default()
     }
 }

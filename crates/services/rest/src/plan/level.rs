@@ -30,6 +30,8 @@ pub struct Level {
 
     pub columns: Vec<Column>,
     pub conditions: Vec<Tree>,
+    /// Only the rows behind a cursor; those before it count for the total.
+    pub behind: Option<Tree>,
     pub order: Vec<Order>,
     pub span: Span,
     /// What the embeds add to the columns, in their order.
@@ -214,6 +216,7 @@ impl Level {
             joins: Vec::new(),
             columns: Vec::new(),
             conditions: Vec::new(),
+            behind: None,
             order: Vec::new(),
             span: Span::ALL,
             outputs: Vec::new(),

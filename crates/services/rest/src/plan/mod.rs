@@ -1,6 +1,7 @@
 //! The second stage: a [`Request`] and the schema cache become a [`Plan`]. Pure: the database is not asked.
 
 mod call;
+mod keyset;
 mod level;
 mod mutate;
 mod negotiate;
@@ -11,6 +12,7 @@ mod similar;
 mod tree;
 
 pub use call::{Arguments, Call, Value};
+pub use keyset::Keyset;
 pub use level::{Column, Join, Level, Order, Output, Reference, Source, Spread, SpreadColumn, Tree};
 pub use mutate::{PayloadColumn, Returning, Write};
 pub use negotiate::Maker;
@@ -43,6 +45,8 @@ pub struct Rows {
     pub work: Work,
     pub maker: Maker,
     pub media: MediaType,
+    /// Pages are found by cursors.
+    pub keyset: Option<Keyset>,
 }
 
 /// What the rows are.
@@ -141,11 +145,12 @@ impl<'a> Planner<'a> {
 
     fn read(self, request: &Request, name: &str, head: bool) -> Result<Rows, Fault> {
         let relation = self.relation(request, name)?;
-        let root = self.levels(request, &relation.name, Source::Relation)?;
+        let mut root = self.levels(request, &relation.name, Source::Relation)?;
         let (maker, media) = self.negotiate(request, &root, &relation.name, None)?;
         known_preferences(request)?;
+        let keyset = keyset::plan(request, relation, &mut root, self.cache)?;
         let maker = if head { Maker::Nothing } else { maker };
-        Ok(Rows { root, work: Work::Read { head }, maker, media })
+        Ok(Rows { root, work: Work::Read { head }, maker, media, keyset })
     }
 
     fn write(self, request: &Request, name: &str, mutation: Mutation) -> Result<Rows, Fault> {
@@ -156,7 +161,7 @@ impl<'a> Planner<'a> {
         let (maker, media) = self.negotiate(request, &root, &relation.name, None)?;
         let full = request.prefer.representation == Some(Representation::Full);
         let maker = if full { maker } else { Maker::Nothing };
-        Ok(Rows { root, work: Work::Write(write), maker, media })
+        Ok(Rows { root, work: Work::Write(write), maker, media, keyset: None })
     }
 
     fn call(self, request: &Request, name: &str, how: Calling) -> Result<Rows, Fault> {
@@ -173,7 +178,7 @@ impl<'a> Planner<'a> {
         }
         let maker = if how == Calling::Head { Maker::Nothing } else { maker };
         let call = call::plan(request, function, how, &root);
-        Ok(Rows { root, work: Work::Call { call, how }, maker, media })
+        Ok(Rows { root, work: Work::Call { call, how }, maker, media, keyset: None })
     }
 
     fn negotiate(

@@ -21,7 +21,7 @@ pub use filter::{Condition, Filter, IsValue, Logic, Operation, Operator, Quantif
 pub use media::{MediaType, PlanType};
 pub use order::{Direction, Nulls, OrderTerm};
 pub use payload::Payload;
-pub use prefer::{Count, Missing, Preferences, Representation, Resolution, TransactionEnd};
+pub use prefer::{Count, Missing, Pagination, Preferences, Representation, Resolution, TransactionEnd};
 pub use query::{ESCAPED, EmbedPath, Query};
 pub use query_method::{QUERY_BYTES_MAX, shorten_location, stands_for, whole_query};
 pub use range::Span;
@@ -125,7 +125,9 @@ pub fn parse(incoming: Incoming, body: Bytes, settings: &Settings) -> Result<Req
     let resource = resource(incoming.path, settings)?;
     let (schema, negotiated) = schema(method, headers, settings)?;
     let action = action(resource, method)?;
-    let query = query::parse(incoming.query, action.reads_arguments())?;
+    let prefer = Preferences::parse(headers, settings.db_tx_end.allow_override);
+    let cursors = prefer.pagination.is_some() && matches!(action, Action::Read { .. });
+    let query = query::parse(incoming.query, action.reads_arguments(), cursors)?;
     let span = root_span(method, headers, &query)?;
     let content_type =
         header(headers, "content-type").map_or(MediaType::Json, |text| MediaType::parse(&text));
@@ -136,7 +138,7 @@ pub fn parse(incoming: Incoming, body: Bytes, settings: &Settings) -> Result<Req
         span,
         payload,
         columns,
-        prefer: Preferences::parse(headers, settings.db_tx_end.allow_override),
+        prefer,
         accept: header(headers, "accept").map_or_else(|| vec![MediaType::Any], |text| media::accepted(&text)),
         content_type,
         none_match: header(headers, "if-none-match").map(std::borrow::Cow::into_owned),

@@ -13,6 +13,7 @@ pub struct Preferences {
     pub handling: Option<Handling>,
     pub timezone: Option<String>,
     pub max_affected: Option<i64>,
+    pub pagination: Option<Pagination>,
     /// What was not recognised, verbatim.
     pub unknown: Vec<String>,
 }
@@ -61,6 +62,11 @@ preference! {
     Handling { Strict = "handling=strict", Lenient = "handling=lenient" }
 }
 
+preference! {
+    /// How the next page is found; beyond the reference's protocol.
+    Pagination { Keyset = "pagination=keyset" }
+}
+
 impl Preferences {
     /// The preferences of a request. `tx` is only known where the settings let clients choose.
     pub fn parse(headers: &HeaderMap, transaction_choice: bool) -> Self {
@@ -92,6 +98,8 @@ impl Preferences {
             first(&mut self.missing, value);
         } else if let Some(value) = Handling::parse(item) {
             first(&mut self.handling, value);
+        } else if let Some(value) = Pagination::parse(item) {
+            first(&mut self.pagination, value);
         } else if let Some(value) = item.strip_prefix("timezone=") {
             first(&mut self.timezone, value.to_owned());
         } else if let Some(value) = item.strip_prefix("max-affected=") {
@@ -136,6 +144,7 @@ impl Preferences {
         if self.is_strict() {
             parts.extend(self.max_affected.map(|rows| format!("max-affected={rows}")));
         }
+        parts.extend(self.pagination.map(|pagination| pagination.as_str().to_owned()));
         (!parts.is_empty()).then(|| parts.join(", "))
     }
 }

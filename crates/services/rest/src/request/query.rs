@@ -31,6 +31,9 @@ pub struct Query {
     pub on_conflict: Option<Vec<String>>,
     /// The filters' keys as they were written: PUT wants exactly those of the primary key.
     pub filter_keys: BTreeSet<String>,
+    /// `cursor=`, where pages are asked for by cursors, and the query without it.
+    pub cursor: Option<String>,
+    pub without_cursor: String,
     /// Arguments of a function called by GET, in their order.
     pub arguments: Vec<(String, String)>,
 }
@@ -42,10 +45,20 @@ impl Query {
     }
 }
 
-/// Parses a query string. In `calls`, the values that are no conditions are arguments of the function.
-pub fn parse(text: &str, calls: bool) -> Result<Query, Fault> {
-    let pairs = decode(text);
+/// Parses a query string. In `calls`, the values that are no conditions are arguments of the function; with `cursors`,
+/// `cursor` is not a column.
+pub fn parse(text: &str, calls: bool, cursors: bool) -> Result<Query, Fault> {
+    let mut pairs = decode(text);
     let mut query = Query { canonical: canonical(&pairs), ..Query::default() };
+    if cursors {
+        let is_cursor = |pair: &str| unescape(pair.split('=').next().unwrap_or_default()) == "cursor";
+        let kept: Vec<&str> =
+            text.split(['&', ';']).filter(|pair| !pair.is_empty() && !is_cursor(pair)).collect();
+        query.without_cursor = kept.join("&");
+        let given = pairs.iter().find(|(key, _)| key == "cursor");
+        query.cursor = given.map(|(_, value)| value.as_deref().unwrap_or_default().to_owned());
+        pairs.retain(|(key, _)| key != "cursor");
+    }
     let valued = || pairs.iter().filter_map(|(key, value)| value.as_ref().map(|value| (&**key, &**value)));
     let first =
         |wanted: &str| pairs.iter().find(|(key, _)| *key == wanted).and_then(|(_, value)| value.as_deref());

@@ -2,6 +2,7 @@
 
 mod errors;
 mod etag;
+mod page;
 mod settings;
 
 pub use errors::{batch_fault_response, database_fault, fault_response, show_schemas, shown_text};
@@ -127,7 +128,11 @@ fn read(
     } else {
         draft.body(body, &plan.media, request, settings);
     }
-    apply_preferences(&mut draft, &request.prefer, Applied { count: true, ..Applied::default() });
+    if let Some(keyset) = &plan.keyset {
+        page::link(&mut draft, keyset, outcome.next.as_deref(), &request.query)?;
+    }
+    let applied = Applied { count: true, pagination: true, ..Applied::default() };
+    apply_preferences(&mut draft, &request.prefer, applied);
     Ok(draft)
 }
 
@@ -227,6 +232,7 @@ fn written(outcome: Outcome, request: &Request, plan: &Rows, write: &Write, sett
         representation: true,
         count: true,
         max_affected: matches!(write.mutation, Mutation::Update | Mutation::Delete),
+        pagination: false,
     };
     apply_preferences(&mut draft, prefer, applied);
     draft
@@ -253,6 +259,7 @@ struct Applied {
     representation: bool,
     count: bool,
     max_affected: bool,
+    pagination: bool,
 }
 
 fn apply_preferences(draft: &mut Draft, prefer: &Preferences, applied: Applied) {
@@ -262,6 +269,7 @@ fn apply_preferences(draft: &mut Draft, prefer: &Preferences, applied: Applied) 
         representation: prefer.representation.filter(|_| applied.representation),
         count: prefer.count.filter(|_| applied.count),
         max_affected: prefer.max_affected.filter(|_| applied.max_affected),
+        pagination: prefer.pagination.filter(|_| applied.pagination),
         unknown: Vec::new(),
         ..prefer.clone()
     };

@@ -1,7 +1,7 @@
 //! Lines of JSON: what is only read comes as a row for each line, so that neither the database nor we ever hold all
 //! of it. What is changed and what is counted comes as one row like any other body.
 
-use super::{Form, Shape, Statement, call, estimate, read, settings_left, total};
+use super::{Form, Shape, Statement, call, estimate, next, read, settings_left, total};
 use crate::config::Settings;
 use crate::plan::{Maker, Rows, Work};
 use crate::request::Request;
@@ -45,10 +45,12 @@ pub fn build(rows: &Rows, request: &Request, settings: &Settings) -> Statement {
     Statement {
         main,
         form: Form::Lines,
-        before: (reads && request.prefer.counts()).then(|| {
+        before: (reads && (request.prefer.counts() || rows.keyset.is_some())).then(|| {
             let mut before = Fragment::new();
             before.push("select ");
             total(&mut before, rows, &request.prefer, settings, None);
+            before.push(", ");
+            next(&mut before, rows);
             before
         }),
         after: Some(after),

@@ -41,17 +41,37 @@ pub struct Layout {
     pub location: Option<usize>,
     /// How many rows were inserted rather than updated.
     pub inserted: Option<usize>,
+    /// The keys of the page's last row and of the one after it, where pages are found by cursors.
+    pub next: Option<usize>,
     /// The last of the row.
     pub body: usize,
 }
 
 impl Layout {
     /// Of reads and calls.
-    const READ: Layout =
-        Layout { total: 0, rows: 1, headers: 2, status: 3, location: None, inserted: None, body: 4 };
+    const READ: Layout = Layout {
+        total: 0,
+        rows: 1,
+        headers: 2,
+        status: 3,
+        location: None,
+        inserted: None,
+        next: None,
+        body: 4,
+    };
+    /// Of reads by cursors.
+    const PAGE: Layout = Layout { next: Some(4), body: 5, ..Layout::READ };
     /// Of writes.
-    const WRITE: Layout =
-        Layout { total: 0, rows: 1, headers: 3, status: 4, location: Some(2), inserted: Some(5), body: 6 };
+    const WRITE: Layout = Layout {
+        total: 0,
+        rows: 1,
+        headers: 3,
+        status: 4,
+        location: Some(2),
+        inserted: Some(5),
+        next: None,
+        body: 6,
+    };
 }
 
 /// What the main statement returns.
@@ -97,7 +117,11 @@ pub fn build(rows: &Rows, request: &Request, settings: &Settings) -> Statement {
         Work::Call { call, .. } => self::call(&mut main, rows, call, request, settings),
     }
     let estimates = matches!(rows.work, Work::Read { .. }) && request.prefer.estimates() && !explained;
-    let layout = if matches!(rows.work, Work::Write(_)) { Layout::WRITE } else { Layout::READ };
+    let layout = match &rows.work {
+        Work::Write(_) => Layout::WRITE,
+        _ if rows.keyset.is_some() => Layout::PAGE,
+        _ => Layout::READ,
+    };
     Statement {
         main,
         form: if explained { Form::Explained } else { Form::Row(layout) },
@@ -134,9 +158,27 @@ fn read(f: &mut Fragment, rows: &Rows, request: &Request, settings: &Settings) {
     f.push(", count(*), ");
     settings_left(f);
     f.push(", ");
+    if rows.keyset.is_some() {
+        next(f, rows);
+        f.push(", ");
+    }
     body(f, &rows.maker, Shape::Rows);
     f.push(" from ");
     from_rows(f, &rows.root, shared);
+}
+
+/// The keys that tell whether there is another page and where it begins.
+fn next(f: &mut Fragment, rows: &Rows) {
+    match rows.keyset.as_ref().and_then(|keyset| keyset.limit) {
+        Some(limit) => {
+            f.push("(select json_agg(key) from (");
+            read::keys(f, &rows.root, limit);
+            f.push(") as pgrst_keys)");
+        }
+        None => {
+            f.push("null");
+        }
+    }
 }
 
 /// The rows under the alias that bodies are made from.
@@ -160,8 +202,8 @@ fn total(
 ) {
     if !prefer.counts() {
         f.push("null::bigint");
-    } else if let Some(returned) =
-        returned.filter(|_| settings.db_max_rows.is_none() && rows.root.span == Span::ALL)
+    } else if let Some(returned) = returned
+        .filter(|_| settings.db_max_rows.is_none() && rows.root.span == Span::ALL && rows.keyset.is_none())
     {
         f.push(returned);
     } else {
@@ -340,7 +382,9 @@ fn json(f: &mut Fragment, shape: Shape, stripped: bool, single: bool) {
 fn csv(f: &mut Fragment) {
     f.push("(select coalesce(string_agg(name, ','), '') from (select json_object_keys(row_to_json(one)) as name ");
     f.push("from (select * from pgrst_rows limit 1) as one) as names) || E'\\n' || ");
-    f.push("coalesce(string_agg(substring(_rest_t::text, 2, length(_rest_t::text) - 2), E'\\n'), '')");
+    // The parentheses are cut off as bytes: counting the characters of a long row takes longer than making it.
+    f.push("coalesce(string_agg((select convert_from(substr(line, 2, octet_length(line) - 2), 'UTF8') from ");
+    f.push("(select convert_to(_rest_t::text, 'UTF8') as line offset 0) as _), E'\\n'), '')");
 }
 
 /// An array's text form, every element quoted.

@@ -15,6 +15,27 @@ pub fn level(f: &mut Fragment, root: &Level) {
 /// The SELECT whose rows are as many as the level's without a limit.
 pub fn count(f: &mut Fragment, level: &Level) {
     f.push("select 1");
+    matching(f, level);
+}
+
+/// The keys of a page's last row and of the one after it, as JSON arrays of texts.
+pub fn keys(f: &mut Fragment, level: &Level, limit: i64) {
+    f.push("select json_build_array(").join(", ", &level.order, |f, order| {
+        filter::reference(f, &level.qualifier, &order.reference);
+        f.push("::text");
+    });
+    f.push(") as key");
+    let mut conditions = matching(f, level);
+    if let Some(tree) = &level.behind {
+        conditions.next(f);
+        filter::tree(f, &level.qualifier, tree);
+    }
+    filter::order(f, &level.qualifier, &level.order);
+    f.push(" limit 2 offset ").bind((limit - 1).to_string());
+}
+
+/// The rows that a level has without a limit, its embeds not joined.
+fn matching(f: &mut Fragment, level: &Level) -> Conditions {
     from(f, level);
     let mut conditions = Conditions::default();
     for tree in &level.conditions {
@@ -31,6 +52,7 @@ pub fn count(f: &mut Fragment, level: &Level) {
         count(f, child);
         f.push(")");
     }
+    conditions
 }
 
 fn is_aggregated(level: &Level) -> bool {
@@ -147,6 +169,10 @@ impl Writer {
         }
         let mut conditions = Conditions::default();
         for tree in &level.conditions {
+            conditions.next(f);
+            filter::tree(f, &level.qualifier, tree);
+        }
+        if let Some(tree) = &level.behind {
             conditions.next(f);
             filter::tree(f, &level.qualifier, tree);
         }

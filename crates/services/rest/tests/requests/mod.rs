@@ -7,6 +7,7 @@ mod calls;
 mod etag;
 mod injection;
 mod injection_beyond;
+mod keyset;
 mod lines;
 mod pooled;
 mod query_method;
