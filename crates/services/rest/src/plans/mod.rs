@@ -192,6 +192,8 @@ fn may_be_kept(request: &Request) -> bool {
         && matches!(request.payload, None | Some(Payload::Json(_)))
         && request.query.arguments.is_empty()
         && request.span.lower == 0
+        // A cursor comes once, and its values are conditions.
+        && request.prefer.pagination.is_none()
         && request.query.ranges.iter().all(|(_, span)| span.lower == 0)
         && !request.accept.iter().any(|media| matches!(media, MediaType::Plan(_)))
 }

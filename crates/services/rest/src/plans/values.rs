@@ -15,6 +15,8 @@ pub struct Values {
     values: Vec<Value>,
     /// The query as it was written, which says the values too.
     canonical: String,
+    /// What the client has already, which no plan depends on.
+    none_match: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +51,11 @@ impl Values {
                 }
             });
         });
-        Values { values, canonical: std::mem::take(&mut request.query.canonical) }
+        Values {
+            values,
+            canonical: std::mem::take(&mut request.query.canonical),
+            none_match: request.none_match.take(),
+        }
     }
 
     /// Puts the values into a request of the shape that they were taken from.
@@ -64,6 +70,7 @@ impl Values {
             _ => {}
         });
         request.query.canonical = self.canonical;
+        request.none_match = self.none_match;
     }
 
     /// Values of the same kinds that stand for these, each of them like no other.
@@ -77,7 +84,11 @@ impl Values {
                 Value::Body(body) => Value::Body([&*empty_like(body), mark.as_bytes()].concat().into()),
             }
         };
-        Values { values: self.values.iter().enumerate().map(stand_in).collect(), canonical: String::new() }
+        Values {
+            values: self.values.iter().enumerate().map(stand_in).collect(),
+            canonical: String::new(),
+            none_match: None,
+        }
     }
 
     /// The values as parameters.
