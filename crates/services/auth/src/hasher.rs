@@ -98,8 +98,9 @@ impl Hasher {
 /// short work goes first, so that many logins at once do not hold it up.
 #[cfg(target_os = "linux")]
 fn yield_to_others() {
-    /// Against a thread of normal priority this leaves a tenth of the core.
-    const NICENESS: i32 = 10;
+    /// Against a thread of normal priority this leaves a quarter of the core: enough that logins come through on a
+    /// machine that is never idle.
+    const NICENESS: i32 = 5;
     if let Err(error) = rustix::process::nice(NICENESS) {
         tracing::debug!("a thread that hashes keeps its priority: {error}");
     }

@@ -42,7 +42,7 @@ pub fn run(load: &Load, talkers: Vec<Box<dyn Talk>>) -> Result<Figures> {
             line.push()?;
             if line.pull()? {
                 let now = Instant::now();
-                if line.asked >= begun && now < end {
+                if (begun..end).contains(&now) {
                     figures.note(now - line.asked);
                 }
                 let answer = line.input.take();
