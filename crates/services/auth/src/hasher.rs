@@ -1,6 +1,7 @@
 //! Password hashes, computed on threads of their own at a low priority: never more of them at once than there are cores, and those of
 //! one project never ahead of another's by more than its own places.
 
+use crate::foreign_hash::ForeignHash;
 use crate::refusal::{Outcome, internal, refuse};
 use bcrypt::{HashParts, Version};
 use std::ops::RangeInclusive;
@@ -14,6 +15,9 @@ const COST: u32 = 10;
 /// The costs that hashes from elsewhere may have. Each step doubles the work: the largest that bcrypt knows
 /// takes a core for a day.
 const COSTS: RangeInclusive<u32> = 4..=12;
+
+/// What the column holds.
+const HASH_BYTES_MAX: usize = 255;
 
 /// How long a request waits for its turn.
 const WAIT_MAX: Duration = Duration::from_secs(5);
@@ -62,7 +66,11 @@ impl Hasher {
         let hash = known.unwrap_or(NOBODY).to_owned();
         let password = password.to_owned();
         // A password with a null character matches nothing.
-        let same = self.blocking(move || bcrypt::verify(password, &hash).unwrap_or(false)).await?;
+        let same = self.blocking(move || match ForeignHash::parse(&hash) {
+            Some(foreign) => foreign.verify(password.as_bytes()),
+            None => bcrypt::verify(password, &hash).unwrap_or(false),
+        });
+        let same = same.await?;
         Ok(is_known && same)
     }
 
@@ -110,14 +118,15 @@ fn yield_to_others() {
 #[cfg(not(target_os = "linux"))]
 fn yield_to_others() {}
 
-/// Whether a hash should be made anew: one that is cheap to try, or dearer than ours.
+/// Whether a hash should be made anew: one of another kind, one that is cheap to try, or dearer than ours.
 pub(crate) fn is_outdated(hash: &str) -> bool {
-    cost(hash).is_some_and(|cost| cost != COST)
+    cost(hash).map_or_else(|| ForeignHash::parse(hash).is_some(), |cost| cost != COST)
 }
 
 /// Whether a text is a hash that [`Hasher::verify`] understands and can afford.
 pub(crate) fn is_hash(text: &str) -> bool {
-    cost(text).is_some_and(|cost| COSTS.contains(&cost))
+    text.len() <= HASH_BYTES_MAX
+        && cost(text).map_or_else(|| ForeignHash::parse(text).is_some(), |cost| COSTS.contains(&cost))
 }
 
 fn cost(hash: &str) -> Option<u32> {

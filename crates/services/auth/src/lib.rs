@@ -12,6 +12,7 @@ mod call;
 mod deliver;
 mod external;
 mod flow;
+mod foreign_hash;
 mod guard;
 mod handover;
 mod hasher;
@@ -30,6 +31,7 @@ mod saml_service;
 pub mod schema;
 mod settings;
 mod store;
+pub mod transfer;
 
 pub use saml_service::{new_saml_key, saml_key_fault};
 pub use settings::{

@@ -5,6 +5,7 @@ use super::decisions::{self, HookSection, MfaSection, OAuthServerSection};
 use super::external::{self, ExternalSection};
 use super::mail::{self, MailSection};
 use super::reader::Section;
+use super::sessions::{PasskeySection, SessionsSection};
 use super::sso::{self, SamlSection, Web3Section};
 use model::Secret;
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,8 @@ pub struct AuthSection {
     pub password_requirements: String,
     pub session_timebox: Option<Duration>,
     pub session_inactivity_timeout: Option<Duration>,
+    pub sessions: SessionsSection,
+    pub passkeys: PasskeySection,
     pub email: EmailSection,
     pub sms: SmsSection,
     pub rate_limit: RateLimitSection,
@@ -107,6 +110,8 @@ impl Default for AuthSection {
             password_requirements: String::new(),
             session_timebox: None,
             session_inactivity_timeout: None,
+            sessions: SessionsSection::default(),
+            passkeys: PasskeySection::default(),
             email: EmailSection::default(),
             sms: SmsSection::default(),
             rate_limit: RateLimitSection::default(),
@@ -165,7 +170,10 @@ pub(super) fn read(mut section: Section<'_>) -> Result<AuthSection, ConfigError>
     let email = email(section.section("email")?)?;
     let sms = sms(section.section("sms")?)?;
     let rate_limit = rate_limit(section.section("rate_limit")?)?;
-    let (session_timebox, session_inactivity_timeout) = sessions(section.section("sessions")?)?;
+    let (session_timebox, session_inactivity_timeout, sessions) =
+        super::sessions::sessions(section.section("sessions")?)?;
+    let has_passkeys = super::sessions::passkeys(section.section("passkey")?)?;
+    let passkeys = super::sessions::webauthn(section.section("webauthn")?, has_passkeys)?;
     let mfa = decisions::mfa(section.section("mfa")?)?;
     let oauth_server = decisions::oauth_server(section.section("oauth_server")?)?;
     let hook = decisions::hook(section.section("hook")?)?;
@@ -203,6 +211,8 @@ pub(super) fn read(mut section: Section<'_>) -> Result<AuthSection, ConfigError>
             .unwrap_or_default(),
         session_timebox,
         session_inactivity_timeout,
+        sessions,
+        passkeys,
         email,
         sms,
         rate_limit,
@@ -296,10 +306,4 @@ fn rate_limit(mut section: Section<'_>) -> Result<RateLimitSection, ConfigError>
     };
     section.finish();
     Ok(limits)
-}
-
-fn sessions(mut section: Section<'_>) -> Result<(Option<Duration>, Option<Duration>), ConfigError> {
-    let both = (section.duration("timebox")?, section.duration("inactivity_timeout")?);
-    section.finish();
-    Ok(both)
 }

@@ -17,6 +17,7 @@ const OTHER_HOOKS: [&str; 4] = ["before_user_created", "mfa_verification_attempt
 pub struct MfaSection {
     pub totp: FactorSection,
     pub phone: FactorSection,
+    pub web_authn: FactorSection,
     pub max_enrolled_factors: u64,
 }
 
@@ -63,6 +64,7 @@ impl Default for MfaSection {
         MfaSection {
             totp: FactorSection { enroll_enabled: true, verify_enabled: true },
             phone: FactorSection::default(),
+            web_authn: FactorSection::default(),
             max_enrolled_factors: 10,
         }
     }
@@ -82,6 +84,7 @@ pub(super) fn mfa(mut section: Section<'_>) -> Result<MfaSection, ConfigError> {
     let mfa = MfaSection {
         totp: factor(section.section("totp")?)?,
         phone: factor(section.section("phone")?)?,
+        web_authn: factor(section.section("web_authn")?)?,
         max_enrolled_factors: section.number("max_enrolled_factors", 0, 1000)?.unwrap_or(10),
     };
     section.finish();

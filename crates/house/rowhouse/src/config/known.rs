@@ -2,7 +2,7 @@
 //! here (container settings). They are ignored without a word.
 
 /// Whole tables, with all below them, and single keys.
-const KNOWN: [&str; 30] = [
+const KNOWN: [&str; 28] = [
     "api.auto_expose_new_tables",
     "api.tls",
     "api.external_url",
@@ -28,14 +28,12 @@ const KNOWN: [&str; 30] = [
     "remotes",
     "auth.third_party",
     "auth.captcha",
-    "auth.passkey",
-    "auth.webauthn",
     "auth.external_url",
     "auth.jwt_issuer",
     "auth.sms.template",
 ];
 /// Below `auth.email`, `auth.sms` and `auth.mfa`: texts, servers and providers; what goes with hooks of other schemes.
-const KNOWN_AUTH: [&str; 14] = [
+const KNOWN_AUTH: [&str; 13] = [
     "auth.sms.twilio",
     "auth.sms.twilio_verify",
     "auth.sms.messagebird",
@@ -44,7 +42,6 @@ const KNOWN_AUTH: [&str; 14] = [
     "auth.mfa.phone.max_frequency",
     "auth.mfa.phone.otp_length",
     "auth.mfa.phone.template",
-    "auth.mfa.web_authn",
     "auth.hook.custom_access_token.secrets",
     "auth.hook.password_verification_attempt.secrets",
     "auth.publishable_key",

@@ -10,6 +10,7 @@ mod external;
 mod known;
 mod mail;
 mod reader;
+mod sessions;
 mod sso;
 
 pub use auth::AuthSection;

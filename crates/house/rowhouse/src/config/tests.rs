@@ -235,3 +235,34 @@ fn providers_are_read_with_their_secrets() {
     let wrong = read("[auth.external.gitlab]\nurl = \"git.test\"").unwrap_err();
     assert!(wrong.contains("auth.external.gitlab.url"), "{wrong}");
 }
+
+#[test]
+fn passkeys_and_sessions_are_read() {
+    let (config, warnings) = read(
+        "[auth.passkey]
+        enabled = true
+        [auth.webauthn]
+        rp_display_name = \"App\"
+        rp_id = \"localhost\"
+        rp_origins = [\"http://127.0.0.1:3000\"]
+        [auth.mfa.web_authn]
+        enroll_enabled = true
+        verify_enabled = true
+        [auth.sessions]
+        single_per_user = true
+        tags = [\"web\", \"app\"]
+        allow_low_aal = \"15m\"
+        refresh_token_algorithm_version = 2
+        refresh_token_upgrade_percentage = 50",
+    )
+    .unwrap();
+    assert_eq!(warnings, [] as [&str; 0]);
+    let auth = config.auth;
+    assert!(auth.passkeys.enabled && auth.mfa.web_authn.enroll_enabled && auth.sessions.single_per_user);
+    assert_eq!((&*auth.passkeys.rp_id, &*auth.passkeys.rp_display_name), ("localhost", "App"));
+    assert_eq!(auth.passkeys.rp_origins, ["http://127.0.0.1:3000"]);
+    assert_eq!(auth.sessions.tags, ["web", "app"]);
+    assert_eq!(auth.sessions.allow_low_aal, Some(Duration::from_secs(900)));
+    assert_eq!(auth.sessions.refresh_token_algorithm_version, 2);
+    assert_eq!(auth.sessions.refresh_token_upgrade_percentage, 50);
+}

@@ -6,7 +6,8 @@ use crate::Auth;
 use crate::call::Call;
 use crate::flow::password;
 use crate::guard;
-use crate::refusal::{Outcome, database};
+use crate::hasher;
+use crate::refusal::{Outcome, database, invalid};
 use crate::reply;
 use crate::store::db::{Step, last};
 use crate::store::records::User;
@@ -34,6 +35,16 @@ pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
         // Sessions before their user: a refresh takes its locks in this order.
         steps.push(sessions::delete_all(user.id, None));
         steps.extend(password_steps(&user, &hash, now));
+    }
+    if let Some(hash) = params.password_hash.as_deref().filter(|hash| !hash.is_empty()) {
+        if params.password.is_some() {
+            return Err(invalid("Only a password or a password hash should be provided"));
+        }
+        if !hasher::is_hash(hash) {
+            return Err(invalid(super::admin_users::BAD_HASH));
+        }
+        steps.push(sessions::delete_all(user.id, None));
+        steps.extend(password_steps(&user, hash, now));
     }
     steps.extend(confirm_steps(&params, user.id, now));
     if !email.is_empty() {

@@ -20,6 +20,8 @@ use serde_json::{Map, Value, json};
 use std::time::Duration;
 use uuid::Uuid;
 
+pub(super) const BAD_HASH: &str = "The password hash is not one of bcrypt, argon2i, argon2id or Firebase scrypt, or it costs too much to check";
+
 /// The fields by which administrators make and change users.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Params {
@@ -36,7 +38,7 @@ pub(super) struct Params {
     #[serde(default)]
     pub(super) password: Option<String>,
     #[serde(default)]
-    password_hash: Option<String>,
+    pub(super) password_hash: Option<String>,
     #[serde(default)]
     pub(super) email_confirm: Option<bool>,
     #[serde(default)]
@@ -90,15 +92,19 @@ pub(super) async fn list(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
     let admin = guard::admin(auth, call).await?;
     let ascending = is_ascending(call)?;
     let (page, per_page) = super::pages::asked(call)?;
+    if super::user_cursor::is_wanted(call) {
+        return super::user_cursor::list(auth, call, &admin.audience, ascending).await;
+    }
     let filter = Some(call.query("filter")).filter(|filter| !filter.is_empty());
     let wanted = Page {
         audience: &admin.audience,
         filter,
+        exact: exact(call)?,
         ascending,
         limit: per_page,
         offset: super::pages::offset(page, per_page),
     };
-    let steps = vec![users::list(&wanted), users::count(&admin.audience, filter)];
+    let steps = vec![users::list(&wanted), users::count(&wanted)];
     let results = auth.db.run(steps).await.map_err(database("Database error finding users"))?;
     let [found, count] = results.as_slice() else { return Err(invalid("Database error finding users")) };
     let found: Vec<User> = all(found).map_err(database("Database error finding users"))?;
@@ -109,8 +115,18 @@ pub(super) async fn list(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
     Ok(response)
 }
 
+/// The address that alone is looked for, if there is one: `?email=` or `?phone=`.
+pub(super) fn exact(call: &Call) -> Outcome<Option<users::Exact>> {
+    match (call.query("email"), call.query("phone")) {
+        ("", "") => Ok(None),
+        (email, "") => Ok(Some(users::Exact::Email(address::email(email)?))),
+        ("", phone) => Ok(Some(users::Exact::Phone(address::phone(phone)?))),
+        _ => Err(invalid("Only an email address or phone number should be provided")),
+    }
+}
+
 /// Whether the oldest come first.
-fn is_ascending(call: &Call) -> Outcome<bool> {
+pub(super) fn is_ascending(call: &Call) -> Outcome<bool> {
     let Some((_, sort)) = call.query.iter().find(|(key, _)| key == "sort") else { return Ok(false) };
     let (field, direction) = sort.split_once(' ').unwrap_or((sort, "desc"));
     if field != "created_at" {
@@ -211,7 +227,7 @@ async fn password_hash(auth: &Auth, params: &Params) -> Outcome<String> {
         Some(_) if !hash.is_empty() => Err(invalid("Only a password or a password hash should be provided")),
         _ if !hash.is_empty() => {
             if !hasher::is_hash(hash) {
-                return Err(invalid("The password hash is not a bcrypt hash"));
+                return Err(invalid(BAD_HASH));
             }
             Ok(hash.to_owned())
         }

@@ -43,6 +43,7 @@ mod signup;
 mod sso;
 mod sso_metadata;
 mod user;
+mod user_cursor;
 mod user_update;
 mod verify;
 mod web3_grant;

@@ -44,6 +44,7 @@ create table if not exists auth.users (
 create unique index if not exists users_email_partial_key on auth.users ({app}email) where (is_sso_user = false);
 create index if not exists users_instance_id_idx on auth.users ({app}instance_id);
 create index if not exists users_instance_id_email_idx on auth.users ({app}instance_id, lower(email));
+create index if not exists users_created_at_id_idx on auth.users ({app}created_at, id);
 create index if not exists users_is_anonymous_idx on auth.users ({app}is_anonymous);
 -- A token that is only digits is a code by itself, and codes of two users may be equal.
 create unique index if not exists confirmation_token_idx

@@ -24,6 +24,7 @@ mod signup;
 mod sso;
 mod sso_admin;
 mod tokens;
+mod transfer;
 mod transport;
 mod web3;
 mod world;
