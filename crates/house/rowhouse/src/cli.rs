@@ -234,6 +234,9 @@ pub enum ProjectsCommand {
         #[command(flatten)]
         platform: PlatformArgs,
     },
+    /// Bring users with their password hashes along, or take them out
+    #[command(subcommand)]
+    Users(UsersCommand),
     /// Show the keys of a project, or work on those that sign its tokens
     Keys(KeysArgs),
     /// Keys whose requests run under fixed settings and claims
@@ -338,6 +341,28 @@ pub struct SettingsArgs {
     pub output: Output,
     #[command(flatten)]
     pub platform: PlatformArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum UsersCommand {
+    /// Add users from lines of JSON; who is there already stays as they are, so that it can be repeated
+    Import {
+        /// The project's ref or slug
+        project: String,
+        /// One user a line; `-` reads standard input
+        file: PathBuf,
+        #[command(flatten)]
+        platform: PlatformArgs,
+    },
+    /// Write all users with their password hashes and identities as lines of JSON
+    Export {
+        /// The project's ref or slug
+        project: String,
+        /// Write to this file instead of standard output
+        file: Option<PathBuf>,
+        #[command(flatten)]
+        platform: PlatformArgs,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -459,6 +484,8 @@ mod tests {
             "projects env ref --format vite --write .env",
             "projects keys ref -o json --data d",
             "projects keys list ref -o json --data d",
+            "projects users import ref users.ndjson --data d",
+            "projects users export ref",
             "projects keys create ref --algorithm EdDSA",
             "projects keys create ref --import key.json",
             "projects keys revoke ref kid --yes",

@@ -40,6 +40,8 @@ impl Perform for Desk {
                 Operation::ShowProject { project } => Ok(self.shown(&self.find(&project).await?)),
                 Operation::DeleteProject { project } => self.delete(&project).await,
                 Operation::ProjectKeys { project } => self.keys(&project).await,
+                Operation::ImportUsers { project, users } => self.import_users(&project, &users).await,
+                Operation::ExportUsers { project, after } => self.export_users(&project, after).await,
                 Operation::SigningKeys { project, action } => self.signing_keys(&project, action).await,
                 Operation::CreateKey { project, name, secret, settings, claims } => {
                     let bound = Bound::new(settings, claims)?;

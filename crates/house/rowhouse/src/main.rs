@@ -13,6 +13,7 @@ mod local;
 mod logs;
 mod mailroom;
 mod migrations;
+mod moving;
 mod output;
 mod tuning;
 mod wire;

@@ -1,7 +1,7 @@
 //! Keys that sign tokens: new ones, and their rotation while everything runs.
 
 use crate::platform::{Operator, text, todos};
-use crate::program::{Client, Folder, Program, run_failing, until};
+use crate::program::{Client, Folder, Program, run, run_failing, until};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as B64};
 use serde_json::{Value, json};
 
@@ -113,4 +113,34 @@ fn a_local_stack_signs_with_the_well_known_key_until_the_folder_has_its_own() {
 
 fn client(program: &Program) -> Client<'_> {
     Client { program, prefix: String::new(), key: program.value("ANON_KEY").to_owned(), token: None }
+}
+
+#[test]
+fn users_move_between_projects_with_their_passwords() {
+    let folder = Folder::new();
+    let program = Program::serve(&folder, None);
+    let operator = Operator::of(&folder);
+    let (old, new) = (operator.created("old", "pooled"), operator.created("new", "dedicated"));
+    let before = operator.client(&program, &old);
+    for name in ["alice", "bob"] {
+        before.signed_up(&format!("{name}@example.com"));
+    }
+    let file = folder.path().join("users.ndjson");
+    let file = file.to_str().unwrap();
+    let users = |words: &[&str]| run(&[&["projects", "users"], words, &["--data", &operator.data]].concat());
+    let exported = users(&["export", text(&old, "ref"), file]);
+    assert!(exported.status.success(), "{}", String::from_utf8_lossy(&exported.stderr));
+    for said in ["2 users added, 0 were there already", "0 users added, 2 were there already"] {
+        let imported = users(&["import", text(&new, "ref"), file]);
+        let out = String::from_utf8(imported.stdout).unwrap();
+        assert!(imported.status.success() && out.contains(said), "{out}");
+    }
+    let body = json!({ "email": "alice@example.com", "password": "correct horse" }).to_string();
+    let after = operator.client(&program, &new);
+    assert_eq!(after.send("POST", "/auth/v1/token?grant_type=password", &body).status, 200);
+    std::fs::write(file, "{\"email\":\"nonsense\"}\n").unwrap();
+    let refused = users(&["import", text(&new, "ref"), file]);
+    assert!(!refused.status.success());
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("line 1: "));
+    assert!(program.stop());
 }

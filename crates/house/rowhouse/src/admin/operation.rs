@@ -1,6 +1,7 @@
 //! What can be asked of a platform.
 
 use crate::keyring::KeyAction;
+use crate::moving::Users;
 use crate::tuning::SettingsAction;
 use model::Tenancy;
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,15 @@ pub enum Operation {
     Settings {
         project: String,
         action: SettingsAction,
+    },
+    ImportUsers {
+        project: String,
+        users: Users,
+    },
+    /// `after` is the last id of the part before.
+    ExportUsers {
+        project: String,
+        after: Option<uuid::Uuid>,
     },
     /// `format` is vite, next or plain.
     ProjectEnvironment {

@@ -10,6 +10,7 @@ mod rest;
 mod serve;
 mod settings;
 mod start;
+mod users;
 
 use crate::cli::{Cli, Command, DbCommand};
 use crate::house::Surroundings;
