@@ -169,7 +169,6 @@ mod tests {
             caller: None,
             ip: None,
             now: crate::moment::Moment::from_system(std::time::SystemTime::UNIX_EPOCH),
-            signed_tokens: false,
         };
         let expected = [pair("nonce", "n"), pair("prompt", "consent"), pair("provider", "saml")];
         assert_eq!(passed_on(&call), expected);
