@@ -6,6 +6,7 @@ const isLink = (text) => typeof text === 'string' && text.startsWith('<a href="'
 const KNOWN = [
   [/^health$/, /^body/, 'each names itself'],
   [/^settings/, /saml_private_key_next_configured/, 'the reference says true without any key'],
+  [/^jwks$/, /^body.keys/, 'the local stack signs with an ES256 key, the reference here with its secret'],
   [/with a slash$/, /./, 'a trailing slash is forgiven everywhere; the reference does so on most routes'],
   [/^(a wrong method|get of a post|head of verify)$/, /content-type/, 'ours has a text for people, hence a type'],
   [/./, /^body$/, 'a redirect needs no page', ({ reference }) => isLink(reference)],
