@@ -1,5 +1,7 @@
 //! Signing and verifying with every kind of key, and the forgeries that must fail.
 
+#![expect(clippy::unwrap_used, reason = "a test that meets the unexpected must stop")]
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as B64};
 use serde_json::json;
 use token::{Key, KeyError, KeySet, TokenError, bearer, local_signing_jwk, new_ed25519_jwk, new_es256_jwk};

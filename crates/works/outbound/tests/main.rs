@@ -1,5 +1,7 @@
 //! The client against servers that behave, and servers that do not.
 
+#![expect(clippy::unwrap_used, reason = "a test that meets the unexpected must stop")]
+
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use outbound::{Client, Error, Limits, Reach};

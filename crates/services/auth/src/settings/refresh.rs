@@ -1,7 +1,7 @@
 //! Which refresh tokens are handed out.
 
 /// Which refresh tokens are handed out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RefreshTokenSettings {
     /// Whether new sessions get signed tokens, which carry session and counter, instead of rows of a table.
     pub signed: bool,
@@ -9,10 +9,4 @@ pub struct RefreshTokenSettings {
     pub upgrade_percentage: u8,
     /// A signed token that is behind is never taken for a stolen one: the client gets the current one.
     pub allow_reuse: bool,
-}
-
-impl Default for RefreshTokenSettings {
-    fn default() -> Self {
-        RefreshTokenSettings { signed: false, upgrade_percentage: 0, allow_reuse: false }
-    }
 }

@@ -36,6 +36,10 @@ const WEIGHT_PER_BYTE: usize = 8;
 
 /// A plan with its statement.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made once a request and taken apart at once; a box would be one more allocation"
+)]
 pub enum Planned {
     Rows(Arc<Rows>, Statement),
     Describe { head: bool, schema: String },
