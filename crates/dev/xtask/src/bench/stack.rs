@@ -45,7 +45,7 @@ impl Stack {
         command.args(["--api-port", &api_port.to_string(), "--db-port", &db_port.to_string(), "-o", "json"]);
         let log = scratch.path().join("program.log");
         let mut program = Background::start(&mut command, &log)?;
-        let parse = || Some(std::fs::read_to_string(&log).ok()?).and_then(|text| first_object(&text));
+        let parse = || Some(std::fs::read_to_string(&log).ok()?).and_then(|text| addresses(&text));
         program.wait_until("rowhouse start prints its addresses", || parse().is_some())?;
         let env = parse().context("the program's addresses")?;
         Ok(Self { program, api_port, env, scratch })
@@ -91,10 +91,12 @@ impl Server {
     }
 }
 
-/// The first JSON object in a text that may hold other lines.
-fn first_object(text: &str) -> Option<Value> {
-    let from = text.find('{')?;
-    serde_json::Deserializer::from_str(&text[from..]).into_iter::<Value>().next()?.ok()
+/// The object with the addresses in a text that holds other lines, also such of JSON.
+fn addresses(text: &str) -> Option<Value> {
+    text.match_indices('{').find_map(|(from, _)| {
+        let object = serde_json::Deserializer::from_str(&text[from..]).into_iter::<Value>().next()?.ok()?;
+        object.get("API_URL").is_some().then_some(object)
+    })
 }
 
 fn postmasters(dir: &Path, depth: usize, found: &mut Vec<Server>) {
@@ -116,4 +118,16 @@ fn server(pidfile: &Path) -> Option<Server> {
     let port = lines.nth(2)?.to_owned();
     let socket_dir = lines.next()?.to_owned();
     Some(Server { postmaster, socket_dir, port, home: pidfile.parent()?.to_path_buf() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_found_among_lines_of_a_log() {
+        let text = "{\"level\":\"INFO\"}\n{\n \"API_URL\": \"u\"\n}\n{\"a\":1}";
+        assert_eq!(addresses(text).unwrap()["API_URL"], "u");
+        assert!(addresses("{\"level\":\"INFO\"}\n{").is_none());
+    }
 }
