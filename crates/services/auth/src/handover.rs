@@ -120,7 +120,7 @@ async fn hand_over(auth: &Auth, call: &Call, unit: &mut Unit, written: &[Written
         let mut input = Map::new();
         input.insert("user".to_owned(), user);
         input.insert(key.to_owned(), data);
-        hook::ask(auth, call, function, name, input).await?;
+        hook::ask_in(auth, call, function, name, input, Some(&mut *unit)).await?;
     }
     Ok(())
 }

@@ -35,8 +35,8 @@ pub mod transfer;
 
 pub use saml_service::{new_saml_key, saml_key_fault};
 pub use settings::{
-    Bell, CustomProviderSettings, ExternalSettings, HookError, HookFunction, HookSettings, LetterText,
-    MailSettings, MfaSettings, Notification, OAuthServerSettings, ProviderSettings, RateLimits,
+    Bell, CustomProviderSettings, ExternalSettings, Hook, HookError, HookFunction, HookPace, HookSettings,
+    LetterText, MailSettings, MfaSettings, Notification, OAuthServerSettings, ProviderSettings, RateLimits,
     RefreshTokenSettings, SamlSettings, SealingKey, SessionSettings, Settings, WalletSettings, Web3Settings,
     WebAuthnSettings,
 };

@@ -1,12 +1,15 @@
 //! What a project can configure, with the reference server's defaults.
 
 mod external;
+mod hooks;
 mod mail;
 mod passkeys;
 mod refresh;
 mod sso;
 
 pub use external::{CustomProviderSettings, ExternalSettings, ProviderSettings, SealingKey};
+pub(crate) use hooks::HookTarget;
+pub use hooks::{Hook, HookError, HookFunction, HookPace, HookSettings};
 pub use mail::{Bell, LetterText, MailSettings, Notification};
 pub use passkeys::WebAuthnSettings;
 pub use refresh::RefreshTokenSettings;
@@ -79,7 +82,7 @@ pub struct Settings {
     pub webauthn: WebAuthnSettings,
     pub rate_limits: RateLimits,
     pub oauth_server: OAuthServerSettings,
-    /// Never for projects of a shard: the functions would be everybody's.
+    /// No functions for projects of a shard: they would be everybody's.
     pub hooks: HookSettings,
 
     /// How long a code of the PKCE flow is good for.
@@ -132,69 +135,6 @@ pub struct OAuthServerSettings {
     pub default_scope: String,
     /// How long people may take to consent, and the application to use its code.
     pub authorization_expiry: Duration,
-}
-
-/// Functions of the project's database that take part in decisions.
-#[derive(Debug, Clone, Default)]
-pub struct HookSettings {
-    pub custom_access_token: Option<HookFunction>,
-    pub password_verification_attempt: Option<HookFunction>,
-    /// Sends mail in place of SMTP.
-    pub send_email: Option<HookFunction>,
-    /// Sends text messages in place of a provider.
-    pub send_sms: Option<HookFunction>,
-}
-
-/// A function that takes and returns `jsonb`, written `pg-functions://<database>/<schema>/<function>`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HookFunction {
-    pub(crate) schema: String,
-    pub(crate) name: String,
-}
-
-/// Why an address names no function.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HookError {
-    /// It is not one of the database's functions.
-    Scheme,
-    /// It does not name schema and function.
-    Path,
-}
-
-impl std::fmt::Display for HookError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            HookError::Scheme => "only functions of the database are supported: pg-functions://…",
-            HookError::Path => "expected pg-functions://<database>/<schema>/<function>",
-        })
-    }
-}
-
-impl std::error::Error for HookError {}
-
-impl std::str::FromStr for HookFunction {
-    type Err = HookError;
-
-    fn from_str(uri: &str) -> Result<Self, HookError> {
-        let path = uri.strip_prefix("pg-functions://").ok_or(HookError::Scheme)?;
-        let is_name = |text: &str| {
-            (1..=63).contains(&text.len())
-                && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-                && !text.starts_with(|c: char| c.is_ascii_digit())
-        };
-        match path.split('/').collect::<Vec<_>>()[..] {
-            [_, schema, name] if is_name(schema) && is_name(name) => {
-                Ok(HookFunction { schema: schema.to_owned(), name: name.to_owned() })
-            }
-            _ => Err(HookError::Path),
-        }
-    }
-}
-
-impl std::fmt::Display for HookFunction {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "pg-functions://postgres/{}/{}", self.schema, self.name)
-    }
 }
 
 /// Limits on requests and messages.
@@ -321,22 +261,6 @@ impl Default for RateLimits {
             saml_assertion: 15,
             email_sent: 30,
             sms_sent: 30,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hooks_name_a_function() {
-        let hook: HookFunction = "pg-functions://postgres/public/my_hook".parse().unwrap();
-        assert_eq!(hook.to_string(), "pg-functions://postgres/public/my_hook");
-        assert_eq!("https://hooks.dev/x".parse::<HookFunction>(), Err(HookError::Scheme));
-        for uri in ["", "/public", "/public/", "/public/f/x", "/public/f;g", "/1a/f", "/public/f()"] {
-            let uri = format!("pg-functions://postgres{uri}");
-            assert_eq!(uri.parse::<HookFunction>(), Err(HookError::Path), "{uri}");
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The section `[auth]`.
 
 use super::ConfigError;
-use super::decisions::{self, HookSection, MfaSection, OAuthServerSection};
+use super::decisions::{self, MfaSection, OAuthServerSection};
 use super::external::{self, ExternalSection};
+use super::hooks::{self, HookSection};
 use super::mail::{self, MailSection};
 use super::reader::Section;
 use super::sessions::{PasskeySection, SessionsSection};
@@ -176,7 +177,7 @@ pub(super) fn read(mut section: Section<'_>) -> Result<AuthSection, ConfigError>
     let passkeys = super::sessions::webauthn(section.section("webauthn")?, has_passkeys)?;
     let mfa = decisions::mfa(section.section("mfa")?)?;
     let oauth_server = decisions::oauth_server(section.section("oauth_server")?)?;
-    let hook = decisions::hook(section.section("hook")?)?;
+    let hook = hooks::read(section.section("hook")?)?;
     let external = external::read(&mut section)?;
     let web3 = sso::web3(section.section("web3")?)?;
     let saml = sso::saml(section.section("saml")?)?;

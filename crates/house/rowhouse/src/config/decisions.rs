@@ -4,11 +4,6 @@ use super::ConfigError;
 use super::reader::Section;
 use serde::{Deserialize, Serialize};
 
-/// What an address of a hook must be.
-const HOOK_URI: &str = "pg-functions://<database>/<schema>/<function>, the only scheme that works so far";
-/// Hooks that the official CLI knows beside the two here.
-const OTHER_HOOKS: [&str; 4] = ["before_user_created", "mfa_verification_attempt", "send_email", "send_sms"];
-
 /// `[auth.mfa]`
 ///
 /// The default is that of a project without a file; a file that says nothing switches the factors off.
@@ -36,27 +31,6 @@ pub struct OAuthServerSection {
     pub enabled: bool,
     pub allow_dynamic_registration: bool,
     pub authorization_url_path: String,
-}
-
-/// `[auth.hook]`: the addresses of the hooks that are switched on.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct HookSection {
-    pub custom_access_token: Option<String>,
-    pub password_verification_attempt: Option<String>,
-}
-
-impl HookSection {
-    /// The names of the hooks that are functions of the database.
-    pub fn functions(&self) -> Vec<&'static str> {
-        let all = [
-            ("custom_access_token", &self.custom_access_token),
-            ("password_verification_attempt", &self.password_verification_attempt),
-        ];
-        let is_function =
-            |uri: &Option<String>| uri.as_deref().is_some_and(|uri| uri.starts_with("pg-functions:"));
-        all.into_iter().filter(|(_, uri)| is_function(uri)).map(|(name, _)| name).collect()
-    }
 }
 
 impl Default for MfaSection {
@@ -118,34 +92,4 @@ pub(super) fn oauth_server(mut section: Section<'_>) -> Result<OAuthServerSectio
     };
     section.finish();
     Ok(server)
-}
-
-pub(super) fn hook(mut section: Section<'_>) -> Result<HookSection, ConfigError> {
-    let hook = HookSection {
-        custom_access_token: function(section.section("custom_access_token")?)?,
-        password_verification_attempt: function(section.section("password_verification_attempt")?)?,
-    };
-    for name in OTHER_HOOKS {
-        if section.section(name)?.flag("enabled")?.unwrap_or(false) {
-            section.warn(name, "this version has no such hook, ignored");
-        }
-    }
-    section.finish();
-    Ok(hook)
-}
-
-/// The address of one hook, when it is switched on.
-fn function(mut section: Section<'_>) -> Result<Option<String>, ConfigError> {
-    let is_enabled = section.flag("enabled")?.unwrap_or(false);
-    let uri = section.text("uri")?;
-    if !is_enabled {
-        section.finish();
-        return Ok(None);
-    }
-    let uri = uri.unwrap_or_default();
-    if uri.parse::<::auth::HookFunction>().is_err() {
-        return Err(section.refuse("uri", HOOK_URI, format!("the text {uri:?}")));
-    }
-    section.finish();
-    Ok(Some(uri))
 }

@@ -2,7 +2,7 @@
 //! here (container settings). They are ignored without a word.
 
 /// Whole tables, with all below them, and single keys.
-const KNOWN: [&str; 28] = [
+const KNOWN: [&str; 26] = [
     "api.auto_expose_new_tables",
     "api.tls",
     "api.external_url",
@@ -27,23 +27,14 @@ const KNOWN: [&str; 28] = [
     "experimental",
     "remotes",
     "auth.third_party",
-    "auth.captcha",
     "auth.external_url",
     "auth.jwt_issuer",
-    "auth.sms.template",
 ];
-/// Below `auth.email`, `auth.sms` and `auth.mfa`: texts, servers and providers; what goes with hooks of other schemes.
-const KNOWN_AUTH: [&str; 13] = [
-    "auth.sms.twilio",
-    "auth.sms.twilio_verify",
-    "auth.sms.messagebird",
-    "auth.sms.textlocal",
-    "auth.sms.vonage",
+/// Below `auth.email`, `auth.sms` and `auth.mfa`: texts, servers and providers.
+const KNOWN_AUTH: [&str; 6] = [
     "auth.mfa.phone.max_frequency",
     "auth.mfa.phone.otp_length",
     "auth.mfa.phone.template",
-    "auth.hook.custom_access_token.secrets",
-    "auth.hook.password_verification_attempt.secrets",
     "auth.publishable_key",
     "auth.secret_key",
     "auth.service_role_key",

@@ -7,6 +7,7 @@ mod auth;
 mod decisions;
 mod duration;
 mod external;
+mod hooks;
 mod known;
 mod mail;
 mod reader;
@@ -14,7 +15,7 @@ mod sessions;
 mod sso;
 
 pub use auth::AuthSection;
-pub use decisions::HookSection;
+pub use hooks::HookSection;
 pub use mail::{CatcherSection, SmtpSection, TextSection};
 pub use reader::ConfigError;
 

@@ -116,6 +116,15 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// A text that no message repeats.
+    pub(super) fn secret(&mut self, key: &str) -> Result<Option<model::Secret>, ConfigError> {
+        match self.take(key) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(model::Secret::new(text))),
+            Some(_) => Err(self.refuse(key, "a text", "something else".to_owned())),
+        }
+    }
+
     /// Digits, which may be written without quotes.
     pub(super) fn code(&mut self, key: &str) -> Result<Option<String>, ConfigError> {
         let Some(value) = self.take(key) else { return Ok(None) };

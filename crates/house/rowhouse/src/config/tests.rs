@@ -155,32 +155,33 @@ fn the_oauth_server_is_read() {
 }
 
 #[test]
-fn hooks_are_functions_of_the_database() {
-    let uri = "pg-functions://postgres/public/claims";
-    let hook = |name: &str, uri: &str| read(&format!("[auth.hook.{name}]\nenabled = true\nuri = {uri:?}"));
-    let (config, warnings) = hook("custom_access_token", uri).unwrap();
-    assert_eq!(config.auth.hook.custom_access_token.as_deref(), Some(uri));
-    assert!(warnings.is_empty(), "{warnings:?}");
-    let (config, _) = hook("password_verification_attempt", uri).unwrap();
-    assert_eq!(config.auth.hook.password_verification_attempt.as_deref(), Some(uri));
-    assert!(config.auth.hook.custom_access_token.is_none());
-    assert_eq!(
-        hook("custom_access_token", "https://hooks.test/x").unwrap_err(),
-        "auth.hook.custom_access_token.uri: expected pg-functions://<database>/<schema>/<function>, the only scheme \
-         that works so far, found the text \"https://hooks.test/x\""
-    );
-    assert!(
-        hook("password_verification_attempt", "")
-            .unwrap_err()
-            .contains("_attempt.uri: expected pg-functions")
-    );
-    assert!(hook("custom_access_token", "pg-functions://postgres/x").is_err());
-    // What is switched off may say anything.
-    let (config, warnings) =
-        read("[auth.hook.custom_access_token]\nenabled = false\nuri = \"https://hooks.test/x\"").unwrap();
-    assert!(config.auth.hook.custom_access_token.is_none() && warnings.is_empty());
-    let (_, warnings) = hook("before_user_created", uri).unwrap();
-    assert_eq!(warnings, ["auth.hook.before_user_created: this version has no such hook, ignored"]);
+fn hooks_are_functions_of_the_database_or_servers() {
+    const SECRETS: &str = "v1,whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+    let uri = "pg-functions://postgres/public/my_hook";
+    let hook = |name: &str, uri: &str, secrets: &str| {
+        read(&format!("[auth.hook.{name}]\nenabled = true\nuri = {uri:?}\nsecrets = {secrets:?}"))
+    };
+    let (config, warnings) = hook("custom_access_token", uri, "").unwrap();
+    let functions = config.auth.hook.functions();
+    assert_eq!((functions, warnings), (vec!["custom_access_token"], Vec::<String>::new()));
+    let (config, _) = hook("after_user_created", "https://hooks.test/x", SECRETS).unwrap();
+    assert!(config.auth.hook.functions().is_empty());
+    assert!(config.auth.hook.settings(true).after_user_created.is_some());
+    assert!(config.auth.hook.after_user_created.is_some_and(|entry| entry.secrets.expose() == SECRETS));
+    let (config, _) = read("[auth.hook.send_sms]\nenabled = false\nuri = \"https://hooks.test/x\"").unwrap();
+    assert!(config.auth.hook.send_sms.is_none());
+    for (uri, secrets, field) in [
+        ("https://hooks.test/x", "", "secrets: expected v1,whsec_"),
+        ("https://hooks.test/x", "hunter2", "secrets: expected v1,whsec_"),
+        ("http://hooks.test/hunter2", SECRETS, "uri: expected https://"),
+        ("pg-functions://postgres/x", "", "uri: expected pg-functions://"),
+        (uri, SECRETS, "secrets: expected no secrets"),
+        ("", "", "uri: expected https://"),
+    ] {
+        let error = hook("send_email", uri, secrets).unwrap_err();
+        assert!(error.starts_with(&format!("auth.hook.send_email.{field}")), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
 }
 
 #[test]

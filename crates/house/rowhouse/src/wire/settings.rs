@@ -1,6 +1,6 @@
 //! From what the catalog says of a project to the settings of its services.
 
-use crate::config::{ApiSection, AuthSection, HookSection, ProjectConfig};
+use crate::config::{ApiSection, AuthSection, ProjectConfig};
 use catalog::Catalog;
 use catalog::SigningKey;
 use catalog::signing_keys::HS256;
@@ -146,27 +146,8 @@ impl ProjectSettings {
         to.web3 = from.web3.settings();
         to.saml = from.saml.settings();
         to.rate_limits.web3 = limit(from.rate_limit.web3);
-        // In a shard the functions would be everybody's.
-        if endpoint.app_schema.is_none() {
-            to.hooks = hooks(&from.hook);
-        }
+        to.hooks = from.hook.settings(endpoint.app_schema.is_some());
         to
-    }
-}
-
-/// The functions that take part in decisions.
-fn hooks(from: &HookSection) -> auth::HookSettings {
-    let function = |name: &str, uri: &Option<String>| {
-        let parsed = uri.as_deref()?.parse();
-        parsed.inspect_err(|error| tracing::error!(hook = name, %error, "a stored hook is not usable")).ok()
-    };
-    auth::HookSettings {
-        custom_access_token: function("custom_access_token", &from.custom_access_token),
-        password_verification_attempt: function(
-            "password_verification_attempt",
-            &from.password_verification_attempt,
-        ),
-        ..auth::HookSettings::default()
     }
 }
 
@@ -286,17 +267,17 @@ mod tests {
     }
 
     #[test]
-    fn hooks_are_for_projects_with_a_database_of_their_own() {
-        let uri = "pg-functions://postgres/public/claims";
-        let mut settings = ProjectSettings::default();
-        settings.auth.hook.custom_access_token = Some(uri.to_owned());
-        settings.auth.hook.password_verification_attempt = Some(uri.to_owned());
+    fn functions_are_for_projects_with_a_database_of_their_own() {
+        let stored = serde_json::json!({ "auth": { "hook": {
+            "custom_access_token": "pg-functions://postgres/public/claims",
+            "send_sms": { "uri": "https://sms.test/x", "secrets": "v1,whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=" },
+        } } });
+        let settings: ProjectSettings = serde_json::from_value(stored).unwrap();
         let own = settings.auth(&endpoint(None), &secrets(&["s"]), "http://x").hooks;
-        assert_eq!(own.custom_access_token, Some(uri.parse().unwrap()));
-        assert_eq!(own.password_verification_attempt, Some(uri.parse().unwrap()));
+        assert!(own.custom_access_token.is_some_and(|hook| hook.is_function()) && own.send_sms.is_some());
         let pooled = endpoint(Some(model::SchemaName::of_app(model::AppId(57))));
         let shared = settings.auth(&pooled, &secrets(&["s"]), "http://x").hooks;
-        assert!(shared.custom_access_token.is_none() && shared.password_verification_attempt.is_none());
+        assert!(shared.custom_access_token.is_none() && shared.send_sms.is_some());
     }
 
     fn secrets(texts: &[&str]) -> Vec<SigningKey> {

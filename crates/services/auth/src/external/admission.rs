@@ -25,6 +25,8 @@ pub(super) struct Admission {
     pub(super) steps: Vec<Step>,
     /// Why there is no session although all of this is to stay.
     pub(super) refusal: Option<Refusal>,
+    /// The account that the steps make, if they make one.
+    pub(super) new: Option<NewUser>,
 }
 
 /// An identity that somebody arrives with.
@@ -78,9 +80,12 @@ pub(super) fn sign_in(
     let mut newcomer = Newcomer::new(arrival)?;
     let Linking { decision, domain, address, verified } =
         linking::decide(&auth.settings, arrival, candidates);
+    let mut new = None;
     let (id, account, mut steps) = match decision {
         Decision::Create => {
-            let (id, steps) = create(auth, call, &newcomer, &address, domain != "default")?;
+            let (user, steps) = create(auth, call, &newcomer, &address, domain != "default")?;
+            let id = user.id;
+            new = Some(user);
             (id, None, steps)
         }
         Decision::Link(user) => {
@@ -109,7 +114,7 @@ pub(super) fn sign_in(
     let settled = Settled { id, account: account.as_deref(), address: &address, verified };
     let (more, refusal) = prove(auth, call, &newcomer, &settled)?;
     steps.extend(more);
-    Ok(Admission { user: id, steps, refusal })
+    Ok(Admission { user: id, steps, refusal, new })
 }
 
 /// The account that somebody was found to belong to.
@@ -172,7 +177,7 @@ fn create(
     newcomer: &Newcomer<'_>,
     address: &str,
     is_sso: bool,
-) -> Outcome<(Uuid, Vec<Step>)> {
+) -> Outcome<(NewUser, Vec<Step>)> {
     if auth.settings.disable_signup {
         return Err(refuse(422, "signup_disabled", "Signups not allowed for this instance"));
     }
@@ -192,7 +197,8 @@ fn create(
         is_anonymous: false,
         is_sso,
     };
-    Ok((id, vec![users::insert(&user, call.now), newcomer.add(id, call)]))
+    let steps = vec![users::insert(&user, call.now), newcomer.add(id, call)];
+    Ok((user, steps))
 }
 
 /// Takes from an account that nobody confirmed everything that somebody else may have put there to get into it
@@ -237,7 +243,7 @@ pub(super) fn accept(auth: &Auth, call: &Call, arrival: &Arrival, user: Option<U
     steps.extend(auth.audit(&Actor::user(&user), "invite_accepted", newcomer.traits(), call));
     steps.extend(removal(&newcomer, &user, call));
     steps.extend(confirmation(user.id, call));
-    Ok(Admission { user: user.id, steps, refusal: None })
+    Ok(Admission { user: user.id, steps, refusal: None, new: None })
 }
 
 /// Somebody signed in adds an identity. `holder` is whoever has it, `rival` whoever else has its address.
@@ -269,7 +275,7 @@ pub(super) fn link(
         refusal = adopt(auth, call, &newcomer, &target, rival, &mut steps)?;
     }
     steps.push(users::refresh_providers(target.id, call.now));
-    Ok(Admission { user: target.id, steps, refusal })
+    Ok(Admission { user: target.id, steps, refusal, new: None })
 }
 
 /// An account without an address gets that of its new identity.

@@ -5,6 +5,7 @@ use super::{Arrival, linking};
 use crate::Auth;
 use crate::call::Call;
 use crate::handover::{self, Unsent};
+use crate::hook;
 use crate::issue::{Grant, NewSession};
 use crate::moment::Moment;
 use crate::refusal::{Outcome, Refusal, database, refuse};
@@ -142,13 +143,20 @@ async fn attempt(
         Ending::Code { .. } => flow_states::lock(flow),
     }));
     steps.extend(purpose.load(auth, arrival));
-    let (unit, results) = auth.db.begin(steps).await.map_err(trouble)?;
+    let (mut unit, results) = auth.db.begin(steps).await.map_err(trouble)?;
     let (spent_rows, results) = results.split_at(spending);
     let (flow_rows, found) = results.split_at(usize::from(flow.is_some()));
     let decided = besides
         .check_spent(spent_rows)
         .and_then(|()| code_of(flow_rows))
         .and_then(|code| purpose.admit(auth, call, arrival, found).map(|admission| (admission, code)));
+    let decided = match decided {
+        Ok((Admission { new: Some(new), user, steps, refusal }, code)) => {
+            let asked = hook::before_user_created(auth, call, &new, Some(&mut unit)).await;
+            asked.map(|()| (Admission { new: Some(new), user, steps, refusal }, code))
+        }
+        other => other,
+    };
     let (admission, code) = match decided {
         Ok(decided) => decided,
         Err(refusal) => {
@@ -156,13 +164,15 @@ async fn attempt(
             return Err(refusal.into());
         }
     };
-    let Admission { user, mut steps, refusal } = admission;
+    let Admission { user, mut steps, refusal, new } = admission;
+    let id = user;
     if let Some(traits) = &besides.traits {
         let actor = Actor::new_user(user, "", None);
         steps.extend(auth.audit(&actor, "login", Some(traits.clone()), call));
     }
     if let Some(refusal) = refusal {
         handover::finish(auth, call, unit, steps).await.map_err(unsent)?;
+        tell(auth, call, id, new.is_some()).await?;
         return Err(refusal.into());
     }
     match ending {
@@ -171,14 +181,21 @@ async fn attempt(
             steps.extend(session.steps(call));
             let results = handover::finish(auth, call, unit, steps).await.map_err(unsent)?;
             let user = last(&results).map_err(trouble)?;
+            tell(auth, call, id, new.is_some()).await?;
             Ok(Ended::Session(Box::new(session.grant(auth, call, user).await?)))
         }
         Ending::Code { flow, access_token, refresh_token } => {
             steps.push(flow_states::complete(*flow, user, access_token, refresh_token, call.now));
             handover::finish(auth, call, unit, steps).await.map_err(unsent)?;
+            tell(auth, call, id, new.is_some()).await?;
             Ok(Ended::Code(code))
         }
     }
+}
+
+/// Tells the hook of new users.
+async fn tell(auth: &Auth, call: &Call, user: Uuid, is_new: bool) -> Outcome<()> {
+    if is_new { hook::after_user_created(auth, call, user).await } else { Ok(()) }
 }
 
 /// The code of a flow that nobody has ended; empty when there is no flow.

@@ -9,6 +9,7 @@ use crate::flow::session::Assurance;
 use crate::flow::{one_time, signed_token, totp};
 use crate::guard;
 use crate::handover;
+use crate::hook;
 use crate::issue::Grant;
 use crate::limits::Bucket;
 use crate::message::too_soon;
@@ -17,7 +18,7 @@ use crate::refusal::{Outcome, database, internal, invalid, refuse};
 use crate::reply;
 use crate::settings::Notification;
 use crate::store::audit::Actor;
-use crate::store::db::{Step, first, last};
+use crate::store::db::{Step, Unit, first, last};
 use crate::store::factors;
 use crate::store::outbox::{self, Channel};
 use crate::store::records::{Challenge, Factor, Method, RefreshToken, Session, User};
@@ -30,6 +31,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 const FAILED: &str = "Database error verifying factor";
+const WRONG_CODE: &str = "mfa_verification_failed";
 
 fn check_enabled(auth: &Auth, factor: &Factor) -> Outcome<()> {
     let mfa = &auth.settings.mfa;
@@ -111,23 +113,24 @@ pub(super) async fn verify(auth: &Auth, call: &Call) -> Outcome<Response<Body>> 
     if factor.factor_type == "webauthn" {
         webauthn_factor::check_form(params.webauthn.as_ref())?;
     }
-    let first_steps = vec![
-        // First and in one order: another factor may be proved in another session, and each ends the other's.
-        sessions::lock_all(session.user_id),
-        factors::challenge_lock(params.challenge_id.unwrap_or_default(), factor.id),
-        refresh_tokens::active_of_session(session.id),
-        sessions::by_id(session.id),
-    ];
-    let (unit, results) = auth.db.begin(first_steps).await.map_err(database(FAILED))?;
-    let [sessions, challenge, active, current] = results.as_slice() else { return Err(invalid(FAILED)) };
-    let is_alive = sessions.iter().any(|row| row.text(0) == Some(session.id.to_string().as_str()));
-    let challenge: Option<Challenge> = first(challenge).map_err(database(FAILED))?;
-    let active: Option<RefreshToken> = first(active).map_err(database(FAILED))?;
-    let checked = if is_alive {
-        check(auth, call, factor, challenge, &code, params.webauthn)
-    } else {
-        Err(guard::no_session())
-    };
+    let asked = Asked { factor, challenge: params.challenge_id.unwrap_or_default(), code: &code };
+    let mut ready = open(auth, call, &session, &asked, params.webauthn).await?;
+    if auth.settings.hooks.mfa_verification_attempt.is_some()
+        && factor.factor_type != "webauthn"
+        && ready.is_attempt()
+    {
+        // The hook writes in a transaction of its own: meanwhile none is open here, and then all is checked again.
+        let valid = ready.checked.is_ok();
+        ready.unit.rollback().await.map_err(database(FAILED))?;
+        let about = (factor.id, factor.factor_type.as_str());
+        if let Some(message) = hook::factor_attempt(auth, call, signed.user.id, about, valid).await? {
+            let ended = auth.db.one(sessions::delete_all(signed.user.id, None)).await;
+            ended.map_err(database(FAILED))?;
+            return Err(refuse(403, "mfa_verification_rejected", message));
+        }
+        ready = open(auth, call, &session, &asked, None).await?;
+    }
+    let Ready { unit, checked, active, current } = ready;
     let (challenge, mark, factor_steps) = match checked {
         Ok(found) => found,
         Err(refusal) => {
@@ -135,7 +138,6 @@ pub(super) async fn verify(auth: &Auth, call: &Call) -> Outcome<Response<Body>> 
             return Err(refusal);
         }
     };
-    let current: Option<Session> = first(current).map_err(database(FAILED))?;
     let (next, token_steps) = next_token(call, current.as_ref().unwrap_or(&session), active.as_ref())?;
     let mut steps = auth.audit(
         &Actor::user(&signed.user),
@@ -160,6 +162,57 @@ pub(super) async fn verify(auth: &Auth, call: &Call) -> Outcome<Response<Body>> 
     let session = raised(session, method(&factor.factor_type), call);
     let method = method(&factor.factor_type);
     Ok(Grant::new(auth, call, user, &session, next, method).await?.respond())
+}
+
+/// What somebody claims to prove.
+struct Asked<'a> {
+    factor: &'a Factor,
+    challenge: Uuid,
+    code: &'a str,
+}
+
+/// A proof that has been looked at, in a transaction that holds what it depends on.
+struct Ready {
+    unit: Unit,
+    /// The challenge, what marks the code as used, and what else its use changes.
+    checked: Outcome<(Uuid, String, Vec<Step>)>,
+    active: Option<RefreshToken>,
+    current: Option<Session>,
+}
+
+impl Ready {
+    /// Whether a code was right or wrong, rather than out of place.
+    fn is_attempt(&self) -> bool {
+        self.checked.as_ref().map_or_else(|refusal| refusal.fault.code == WRONG_CODE, |_| true)
+    }
+}
+
+async fn open(
+    auth: &Auth,
+    call: &Call,
+    session: &Session,
+    asked: &Asked<'_>,
+    webauthn: Option<webauthn_factor::Params>,
+) -> Outcome<Ready> {
+    let first_steps = vec![
+        // First and in one order: another factor may be proved in another session, and each ends the other's.
+        sessions::lock_all(session.user_id),
+        factors::challenge_lock(asked.challenge, asked.factor.id),
+        refresh_tokens::active_of_session(session.id),
+        sessions::by_id(session.id),
+    ];
+    let (unit, results) = auth.db.begin(first_steps).await.map_err(database(FAILED))?;
+    let [sessions, challenge, active, current] = results.as_slice() else { return Err(invalid(FAILED)) };
+    let is_alive = sessions.iter().any(|row| row.text(0) == Some(session.id.to_string().as_str()));
+    let challenge: Option<Challenge> = first(challenge).map_err(database(FAILED))?;
+    let checked = if is_alive {
+        check(auth, call, asked.factor, challenge, asked.code, webauthn)
+    } else {
+        Err(guard::no_session())
+    };
+    let active = first(active).map_err(database(FAILED))?;
+    let current = first(current).map_err(database(FAILED))?;
+    Ok(Ready { unit, checked, active, current })
 }
 
 /// The challenge that the code answers, and what marks the code as used.
@@ -193,7 +246,7 @@ fn check(
     if factor.factor_type == "phone" {
         let sent = challenge.otp_code.as_deref().unwrap_or_default();
         if sent.is_empty() || !token::same_secret(sent.as_bytes(), code.as_bytes()) {
-            return Err(refuse(422, "mfa_verification_failed", "Invalid MFA Phone code entered"));
+            return Err(refuse(422, WRONG_CODE, "Invalid MFA Phone code entered"));
         }
         return Ok((challenge.id, sent.to_owned(), Vec::new()));
     }
@@ -202,7 +255,7 @@ fn check(
     let step = totp::verify(secret, code, call.now.unix())
         .map(|step| step.to_string())
         .filter(|step| !secret.is_empty() && !challenge.used.contains(step))
-        .ok_or_else(|| refuse(422, "mfa_verification_failed", "Invalid TOTP code entered"))?;
+        .ok_or_else(|| refuse(422, WRONG_CODE, "Invalid TOTP code entered"))?;
     Ok((challenge.id, step, Vec::new()))
 }
 

@@ -148,7 +148,7 @@ async fn to_newcomer(
         (_, None) => auth.hasher.hash(&super::otp::random_password()).await?,
     };
     let email = newcomer.address.email.clone();
-    let (user, steps) = signup::creation_steps(auth, call, &newcomer.with_hash(password_hash));
+    let (user, steps) = signup::creation_steps(auth, call, &newcomer.with_hash(password_hash)).await?;
     Ok(link(auth, call, kind, user, &email, steps))
 }
 

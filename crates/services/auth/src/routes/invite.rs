@@ -6,6 +6,7 @@ use crate::call::Call;
 use crate::flow::address;
 use crate::guard;
 use crate::handover;
+use crate::hook;
 use crate::message::{self, Kind, Recipient};
 use crate::refusal::{Outcome, database, refuse};
 use crate::reply;
@@ -32,6 +33,7 @@ pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
     let find = users::by_email(&email, &admin.audience);
     let rows = auth.db.one(find).await.map_err(database("Database error finding user"))?;
     let existing: Option<User> = first(&rows).map_err(database("Database error finding user"))?;
+    let is_new = existing.is_none();
     let (id, mut steps) = match existing {
         Some(user) if user.email_confirmed_at.is_some() => {
             return Err(refuse(422, "email_exists", super::EMAIL_TAKEN));
@@ -41,7 +43,7 @@ pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
             let address = signup::Address { provider: "email", email: email.clone(), phone: String::new() };
             let (data, audience) = (params.data.unwrap_or_default(), admin.audience.clone());
             let newcomer = Newcomer { address, data, audience, challenge: None };
-            signup::creation_steps(auth, call, &newcomer.with_hash(String::new()))
+            signup::creation_steps(auth, call, &newcomer.with_hash(String::new())).await?
         }
     };
     let traits = Some(json!({ "user_id": id, "user_email": email }));
@@ -52,5 +54,8 @@ pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
     let results = handover::run(auth, call, steps).await;
     let results = results.map_err(handover::failed("Database error saving new user"))?;
     let user: User = last(&results).map_err(database("Database error saving new user"))?;
+    if is_new {
+        hook::after_user_created(auth, call, id).await?;
+    }
     Ok(reply::ok(&user))
 }

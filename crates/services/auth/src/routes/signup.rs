@@ -6,6 +6,7 @@ use crate::flow::pkce::{Challenge, ChallengeFields};
 use crate::flow::{address, password};
 use crate::guard::audience;
 use crate::handover::{self, Unsent};
+use crate::hook;
 use crate::issue::NewSession;
 use crate::limits::Bucket;
 use crate::message::{self, Kind, Recipient};
@@ -201,7 +202,9 @@ fn conflict(error: pg::Error) -> Conflict {
 }
 
 async fn create(auth: &Auth, call: &Call, signup: &Signup) -> Result<Response<Body>, Conflict> {
-    let (id, mut steps) = own_creation_steps(auth, call, signup);
+    let user = new_user(auth, signup);
+    hook::before_user_created(auth, call, &user, None).await?;
+    let (id, mut steps) = own_creation_steps(call, signup, &user);
     let provider = signup.newcomer.address.provider;
     let actor = actor(id, signup);
     if confirms_itself(auth, provider) {
@@ -209,6 +212,7 @@ async fn create(auth: &Auth, call: &Call, signup: &Signup) -> Result<Response<Bo
         let session = NewSession::new(id, "password");
         steps.extend(session.steps(call));
         let results = auth.db.run(steps).await.map_err(conflict)?;
+        hook::after_user_created(auth, call, id).await?;
         let user = last(&results).map_err(database("Database error loading user after sign-up"))?;
         return Ok(session.grant(auth, call, user).await?.respond());
     }
@@ -225,32 +229,30 @@ async fn create(auth: &Auth, call: &Call, signup: &Signup) -> Result<Response<Bo
         Unsent::Refused(refusal) => Conflict::Other(refusal),
     })?;
     let user: User = last(&results).map_err(database("Database error loading user after sign-up"))?;
+    hook::after_user_created(auth, call, id).await?;
     Ok(reply::ok(&user))
 }
 
-/// The steps that make an unconfirmed user for whom somebody else vouches: an invitation, a link.
-pub(super) fn creation_steps(auth: &Auth, call: &Call, signup: &Signup) -> (Uuid, Vec<Step>) {
-    let (id, _, steps) = steps_with_identity(auth, call, signup, &Map::new());
-    (id, steps)
+/// The steps that make an unconfirmed user for whom somebody else vouches: an invitation, a link. A hook may
+/// refuse.
+pub(super) async fn creation_steps(auth: &Auth, call: &Call, signup: &Signup) -> Outcome<(Uuid, Vec<Step>)> {
+    let user = new_user(auth, signup);
+    hook::before_user_created(auth, call, &user, None).await?;
+    let (_, steps) = steps_with_identity(call, signup, &user, &Map::new());
+    Ok((user.id, steps))
 }
 
 /// The steps that make an unconfirmed user by their own wish: user and identity carry each other's data.
-fn own_creation_steps(auth: &Auth, call: &Call, signup: &Signup) -> (Uuid, Vec<Step>) {
-    let (id, data, mut steps) = steps_with_identity(auth, call, signup, &signup.newcomer.data);
-    steps.push(Patch::new().merge("raw_user_meta_data", data).on(id, call.now));
-    (id, steps)
+fn own_creation_steps(call: &Call, signup: &Signup, user: &NewUser) -> (Uuid, Vec<Step>) {
+    let (data, mut steps) = steps_with_identity(call, signup, user, &signup.newcomer.data);
+    steps.push(Patch::new().merge("raw_user_meta_data", data).on(user.id, call.now));
+    (user.id, steps)
 }
 
-fn steps_with_identity(
-    auth: &Auth,
-    call: &Call,
-    signup: &Signup,
-    copied: &Map<String, Value>,
-) -> (Uuid, Map<String, Value>, Vec<Step>) {
-    let id = Uuid::new_v4();
+fn new_user(auth: &Auth, signup: &Signup) -> NewUser {
     let Address { provider, email, phone } = &signup.newcomer.address;
-    let user = NewUser {
-        id,
+    NewUser {
+        id: Uuid::new_v4(),
         audience: signup.newcomer.audience.clone(),
         role: auth.settings.jwt_default_role.clone(),
         email: email.clone(),
@@ -260,11 +262,22 @@ fn steps_with_identity(
         user_metadata: signup.newcomer.data.clone(),
         is_anonymous: false,
         is_sso: false,
-    };
-    let data = identities::own_data(id, email, "", false, copied);
-    let steps =
-        vec![users::insert(&user, call.now), identities::insert_own(id, provider, data.clone(), call.now)];
-    (id, data, steps)
+    }
+}
+
+fn steps_with_identity(
+    call: &Call,
+    signup: &Signup,
+    user: &NewUser,
+    copied: &Map<String, Value>,
+) -> (Map<String, Value>, Vec<Step>) {
+    let Address { provider, email, .. } = &signup.newcomer.address;
+    let data = identities::own_data(user.id, email, "", false, copied);
+    let steps = vec![
+        users::insert(user, call.now),
+        identities::insert_own(user.id, provider, data.clone(), call.now),
+    ];
+    (data, steps)
 }
 
 fn provider_metadata(provider: &str) -> Map<String, Value> {
@@ -389,10 +402,12 @@ async fn anonymous(auth: &Auth, call: &Call, data: Map<String, Value>) -> Outcom
         is_anonymous: true,
         is_sso: false,
     };
+    hook::before_user_created(auth, call, &user, None).await?;
     let session = NewSession::new(id, "anonymous");
     let mut steps = vec![users::insert(&user, call.now)];
     steps.extend(session.steps(call));
     let results = auth.db.run(steps).await.map_err(database("Database error creating anonymous user"))?;
     let user = last(&results).map_err(database("Database error creating anonymous user"))?;
+    hook::after_user_created(auth, call, id).await?;
     Ok(session.grant(auth, call, user).await?.respond())
 }

@@ -3,8 +3,8 @@
 use crate::world::{SECRET, World, text};
 use serde_json::{Value, json};
 
-async fn with(hook: &str, configure: fn(&mut auth::HookSettings, auth::HookFunction)) -> World {
-    let function = "pg-functions://postgres/public/my_hook".parse().unwrap();
+async fn with(hook: &str, configure: fn(&mut auth::HookSettings, auth::Hook)) -> World {
+    let function = auth::Hook::new("pg-functions://postgres/public/my_hook", &"".into()).unwrap();
     let world = World::with(|settings| configure(&mut settings.hooks, function)).await;
     set(&world, hook).await;
     world

@@ -1,69 +1,122 @@
-//! Hooks: functions of the project's own database that take part in a decision.
-//!
-//! They run as the service's role, in a transaction of their own, and for two seconds at most.
+//! Hooks: functions of the project's own database, or servers of its owner, that take part in a decision.
+
+mod function;
+mod server;
 
 use crate::Auth;
 use crate::call::Call;
-use crate::refusal::{Outcome, Refusal, Shape, database, refuse};
-use crate::settings::HookFunction;
-use crate::store::db::Step;
-use fault::Fault;
-use http::StatusCode;
+use crate::refusal::{Outcome, Refusal, database, internal, refuse};
+use crate::settings::{Hook, HookTarget};
+use crate::store::db::{Unit, first};
+use crate::store::records::User;
+use crate::store::users::{self, NewUser};
+use bytes::Bytes;
 use serde_json::{Map, Value, json};
-use sql::{Fragment, Ident};
 use uuid::Uuid;
-
-/// The SQLSTATE of a statement that took too long.
-const CANCELLED: &str = "57014";
 
 /// Asks a hook and returns what it says. Its refusal is the request's.
 pub(crate) async fn ask(
     auth: &Auth,
     call: &Call,
-    function: &HookFunction,
+    hook: &Hook,
     name: &'static str,
-    mut input: Map<String, Value>,
+    input: Map<String, Value>,
+) -> Outcome<Value> {
+    ask_in(auth, call, hook, name, input, None).await
+}
+
+/// The same, while a transaction is open; a function is called in it.
+pub(crate) async fn ask_in(
+    auth: &Auth,
+    call: &Call,
+    hook: &Hook,
+    name: &'static str,
+    input: Map<String, Value>,
+    unit: Option<&mut Unit>,
 ) -> Outcome<Value> {
     let ip = call.ip_text();
-    let metadata = json!({ "uuid": Uuid::new_v4(), "time": call.now, "name": name, "ip_address": ip });
-    input.insert("metadata".to_owned(), metadata);
-    let mut select = Fragment::new();
-    select.push("select ").ident(&Ident::new(&*function.schema)).push(".");
-    select.ident(&Ident::new(&*function.name)).push("(").bind(Value::Object(input).to_string());
-    select.push("::jsonb)");
-    let steps =
-        vec![Step::new("select set_config('statement_timeout', '2000', true)", []), Step::built(select)];
-    let results = auth.db.run(steps).await.map_err(|error| failed(function, error))?;
-    let said = results.last().and_then(|rows| rows.first()).and_then(|row| row.text(0)).unwrap_or_default();
-    let said = if said.is_empty() {
-        Value::Null
-    } else {
-        serde_json::from_str(said).map_err(|error| broken(function, error))?
+    let mut metadata = json!({ "uuid": Uuid::new_v4(), "time": call.now, "name": name });
+    if !ip.is_empty() {
+        metadata["ip_address"] = json!(ip);
+    }
+    let mut payload = Map::from_iter([("metadata".to_owned(), metadata)]);
+    payload.extend(input);
+    let payload = Value::Object(payload).to_string();
+    let said = match &hook.target {
+        HookTarget::Function(function) => Box::pin(function::ask(auth, function, payload, unit)).await?,
+        HookTarget::Url(url) => Box::pin(server::ask(auth, hook, url, Bytes::from(payload))).await?,
     };
-    match refused(&said) {
-        Some(refusal) => Err(refusal),
-        None => Ok(said),
+    let Some(said) = said else { return Ok(Value::Null) };
+    let said: Value =
+        serde_json::from_slice(&said).map_err(|error| internal("Error unmarshaling JSON output.", error))?;
+    if let Some(refusal) = refused(&said) {
+        return Err(refusal);
     }
+    if !(said.is_object() || said.is_null()) {
+        return Err(internal("Error unmarshaling JSON output.", "the hook did not answer with an object"));
+    }
+    Ok(said)
 }
 
-fn broken(function: &HookFunction, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Refusal {
-    let message = format!("Error running hook URI: {function}");
-    Fault::new(StatusCode::INTERNAL_SERVER_ERROR, "unexpected_failure", message).caused_by(cause).into()
+/// Asks whether somebody may become a user.
+pub(crate) async fn before_user_created(
+    auth: &Auth,
+    call: &Call,
+    new: &NewUser,
+    unit: Option<&mut Unit>,
+) -> Outcome<()> {
+    const NEVER: &str = "0001-01-01T00:00:00Z";
+    let Some(hook) = &auth.settings.hooks.before_user_created else { return Ok(()) };
+    let user = json!({
+        "id": new.id,
+        "aud": new.audience,
+        "role": "",
+        "email": new.email,
+        "phone": new.phone,
+        "app_metadata": new.app_metadata,
+        "user_metadata": new.user_metadata,
+        "identities": [],
+        "created_at": NEVER,
+        "updated_at": NEVER,
+        "is_anonymous": new.is_anonymous,
+    });
+    let input = Map::from_iter([("user".to_owned(), user)]);
+    ask_in(auth, call, hook, "before-user-created", input, unit).await.map(drop)
 }
 
-fn failed(function: &HookFunction, error: pg::Error) -> Refusal {
-    if error.sqlstate() == Some(CANCELLED) {
-        return refuse(422, "hook_timeout", "Failed to run hook within maximum time of 2.000000 seconds");
+/// Tells of a new user. What the hook objects to is the request's failure; the user is there all the same.
+pub(crate) async fn after_user_created(auth: &Auth, call: &Call, user: Uuid) -> Outcome<()> {
+    const FAILED: &str = "Database error finding user";
+    let Some(hook) = &auth.settings.hooks.after_user_created else { return Ok(()) };
+    let rows = auth.db.one(users::by_id(user)).await.map_err(database(FAILED))?;
+    let user: Option<User> = first(&rows).map_err(database(FAILED))?;
+    let user = serde_json::to_value(user).map_err(|error| internal("Unexpected failure", error))?;
+    let input = Map::from_iter([("user".to_owned(), user)]);
+    ask(auth, call, hook, "after-user-created", input).await.map(drop)
+}
+
+/// Tells the hook of an attempt to prove a second factor; the message when it rejects.
+pub(crate) async fn factor_attempt(
+    auth: &Auth,
+    call: &Call,
+    user: Uuid,
+    (factor, kind): (Uuid, &str),
+    valid: bool,
+) -> Outcome<Option<String>> {
+    let Some(hook) = &auth.settings.hooks.mfa_verification_attempt else { return Ok(None) };
+    let input = json!({ "user_id": user, "factor_id": factor, "factor_type": kind, "valid": valid });
+    let input = input.as_object().cloned().unwrap_or_default();
+    let said = ask(auth, call, hook, "mfa-verification", input).await?;
+    Ok(rejection(&said, "Further MFA verification attempts will be rejected."))
+}
+
+/// The message of a hook that rejects.
+fn rejection(said: &Value, default: &str) -> Option<String> {
+    if said.get("decision").and_then(Value::as_str) != Some("reject") {
+        return None;
     }
-    let known = database("Error running hook");
-    let refusal = if error.db().is_some() { known(error) } else { return broken(function, error) };
-    // What the function itself raised is shown as it is; that it is missing or not granted is not.
-    if refusal.shape == Shape::Database {
-        return refusal;
-    }
-    let Refusal { mut fault, shape } = refusal;
-    fault.message = format!("Error running hook URI: {function}");
-    Refusal { fault, shape }
+    let message = said.get("message").and_then(Value::as_str).filter(|message| !message.is_empty());
+    Some(message.unwrap_or(default).to_owned())
 }
 
 /// `{"error": {"http_code": n, "message": "…"}}`: an error without a message is none.
@@ -145,11 +198,9 @@ pub(crate) async fn password_attempt(
     input.insert("user_id".to_owned(), json!(user));
     input.insert("valid".to_owned(), json!(valid));
     let said = ask(auth, call, function, "password-verification", input).await?;
-    if said.get("decision").and_then(Value::as_str) != Some("reject") {
+    let Some(message) = rejection(&said, "Further password verification attempts will be rejected.") else {
         return Ok(None);
-    }
-    let message = said.get("message").and_then(Value::as_str).filter(|message| !message.is_empty());
-    let message = message.unwrap_or("Further password verification attempts will be rejected.").to_owned();
+    };
     let logs_out = said.get("should_logout_user").and_then(Value::as_bool).unwrap_or(false);
     Ok(Some(Rejection { message, logs_out }))
 }
