@@ -9,6 +9,7 @@ use crate::call::Call;
 use crate::hook;
 use crate::refusal::{Outcome, Refusal, database, internal};
 use crate::settings::Settings;
+use crate::sms;
 use crate::store::db::{Step, Unit, all, first};
 use crate::store::outbox::{self, Channel, Written};
 use crate::store::records::User;
@@ -25,15 +26,21 @@ pub(crate) enum Delivery {
     Outbox,
     /// By a hook of the project, before the commit.
     Hook,
+    /// By a company that sends text messages, before the commit.
+    Gateway,
 }
 
 impl Delivery {
     fn of(settings: &Settings, channel: Channel) -> Delivery {
-        let hook = match channel {
-            Channel::Email => settings.hooks.send_email.is_some(),
-            Channel::Sms => settings.hooks.send_sms.is_some(),
+        let (hook, gateway) = match channel {
+            Channel::Email => (settings.hooks.send_email.is_some(), false),
+            Channel::Sms => (settings.hooks.send_sms.is_some(), settings.sms.gateway.is_some()),
         };
-        if hook { Delivery::Hook } else { Delivery::Outbox }
+        match (hook, gateway) {
+            (true, _) => Delivery::Hook,
+            (false, true) => Delivery::Gateway,
+            (false, false) => Delivery::Outbox,
+        }
     }
 }
 
@@ -99,12 +106,18 @@ pub(crate) async fn finish(
 
 /// The channels whose messages do not wait in the outbox.
 fn at_once(settings: &Settings) -> Vec<Channel> {
-    CHANNELS.into_iter().filter(|channel| Delivery::of(settings, *channel) == Delivery::Hook).collect()
+    CHANNELS.into_iter().filter(|channel| Delivery::of(settings, *channel) != Delivery::Outbox).collect()
 }
 
-/// Gives messages to the hooks of their channels.
+/// Gives messages to the hooks or the companies of their channels.
 async fn hand_over(auth: &Auth, call: &Call, unit: &mut Unit, written: &[Written]) -> Outcome<()> {
     for message in written {
+        if let (Delivery::Gateway, Some(gateway)) =
+            (Delivery::of(&auth.settings, message.channel), &auth.settings.sms.gateway)
+        {
+            Box::pin(sms::send(auth, call, gateway, message)).await?;
+            continue;
+        }
         let rows = unit.run(vec![users::by_id(message.user_id)]).await;
         let rows = rows.map_err(database("Database error finding user"))?;
         let user: Option<User> =

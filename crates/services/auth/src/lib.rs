@@ -9,6 +9,7 @@
 //! match; where we differ on purpose, a comment says so.
 
 mod call;
+mod captcha;
 mod deliver;
 mod external;
 mod flow;
@@ -30,14 +31,18 @@ mod routes;
 mod saml_service;
 pub mod schema;
 mod settings;
+mod sms;
 mod store;
 pub mod transfer;
+mod strength;
 
 pub use saml_service::{new_saml_key, saml_key_fault};
 pub use settings::{
-    Bell, CustomProviderSettings, ExternalSettings, Hook, HookError, HookFunction, HookPace, HookSettings,
-    LetterText, MailSettings, MfaSettings, Notification, OAuthServerSettings, ProviderSettings, RateLimits,
-    RefreshTokenSettings, SamlSettings, SealingKey, SessionSettings, Settings, WalletSettings, Web3Settings,
+    Bell, CaptchaProvider, CaptchaSettings, CustomProviderSettings, ExternalSettings, Hook, HookError,
+    HookFunction, HookPace, HookSettings, LetterText, MailSettings, MfaSettings, Notification,
+    OAuthServerSettings, ProtectionSettings, ProviderSettings, PwnedSettings, RateLimits,
+    RefreshTokenSettings, SamlSettings, SealingKey, SessionSettings, Settings, SmsAccount, SmsGateway,
+    SmsSettings, WalletSettings, Web3Settings,
     WebAuthnSettings,
 };
 

@@ -2,8 +2,9 @@
 
 use crate::call::{Call, limit_key};
 use crate::moment::Moment;
-use crate::refusal::{Outcome, refuse};
+use crate::refusal::{Outcome, Refusal, refuse};
 use crate::settings::{RateLimits, Settings};
+use http::{HeaderName, HeaderValue};
 use lru::LruCache;
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
@@ -94,7 +95,8 @@ impl Limits {
             level.at = call.now;
         }
         if level.tokens < 1.0 {
-            return Err(refuse(429, "over_request_rate_limit", "Request rate limit reached"));
+            let wait = if rate > 0.0 { ((1.0 - level.tokens) / rate).ceil() } else { 3600.0 };
+            return Err(exhausted(burst, wait));
         }
         level.tokens -= 1.0;
         Ok(())
@@ -176,6 +178,23 @@ fn count_in_bucket(window: &Mutex<Window>, limit: u32, every: Duration, now: Mom
     let room = window.count < limit;
     window.count += u32::from(room);
     room
+}
+
+/// The refusal of a client who has sent too many, with when to come back.
+fn exhausted(burst: f64, wait: f64) -> Refusal {
+    let mut refusal = refuse(429, "over_request_rate_limit", "Request rate limit reached");
+    // Both are small and not negative.
+    let (limit, wait) = (burst as u32, wait as u32);
+    let headers: [(&'static str, u32); 4] = [
+        ("retry-after", wait),
+        ("x-ratelimit-limit", limit),
+        ("x-ratelimit-remaining", 0),
+        ("x-ratelimit-reset", wait),
+    ];
+    for (name, value) in headers {
+        refusal.fault = refusal.fault.with_header(HeaderName::from_static(name), HeaderValue::from(value));
+    }
+    refusal
 }
 
 /// Whether there is room for one more in the current hour, which is taken then.

@@ -4,16 +4,20 @@ mod external;
 mod hooks;
 mod mail;
 mod passkeys;
+mod protection;
 mod refresh;
 mod sso;
+mod sms;
 
 pub use external::{CustomProviderSettings, ExternalSettings, ProviderSettings, SealingKey};
 pub(crate) use hooks::HookTarget;
 pub use hooks::{Hook, HookError, HookFunction, HookPace, HookSettings};
 pub use mail::{Bell, LetterText, MailSettings, Notification};
 pub use passkeys::WebAuthnSettings;
+pub use protection::{CaptchaProvider, CaptchaSettings, ProtectionSettings, PwnedSettings};
 pub use refresh::RefreshTokenSettings;
 pub use sso::{SamlSettings, WalletSettings, Web3Settings};
+pub use sms::{SmsAccount, SmsGateway, SmsSettings};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,7 +64,9 @@ pub struct Settings {
     pub mail: MailSettings,
     pub saml: SamlSettings,
     pub web3: Web3Settings,
+    pub sms: SmsSettings,
     pub sms_autoconfirm: bool,
+    /// The name that is shown. With one but no gateway, messages wait in the outbox for somebody else.
     pub sms_provider: String,
     pub sms_otp_length: usize,
     pub sms_otp_expiry: Duration,
@@ -68,6 +74,7 @@ pub struct Settings {
     /// Phone numbers with a fixed code, to which nothing is sent.
     pub sms_test_otp: Vec<(String, model::Secret)>,
 
+    pub protection: ProtectionSettings,
     pub password_min_length: usize,
     /// Sets of characters of which a password needs one each.
     pub password_required_characters: Vec<String>,
@@ -189,12 +196,14 @@ impl Settings {
             mail: MailSettings::default(),
             saml: SamlSettings::default(),
             web3: Web3Settings::default(),
+            sms: SmsSettings::default(),
             sms_autoconfirm: false,
             sms_provider: String::new(),
             sms_otp_length: 6,
             sms_otp_expiry: Duration::from_secs(60),
             sms_max_frequency: Duration::from_secs(60),
             sms_test_otp: Vec::new(),
+            protection: ProtectionSettings::default(),
             password_min_length: 6,
             password_required_characters: Vec::new(),
             update_password_require_reauthentication: false,

@@ -8,6 +8,7 @@ use super::mail::{self, MailSection};
 use super::reader::Section;
 use super::sessions::{PasskeySection, SessionsSection};
 use super::sso::{self, SamlSection, Web3Section};
+use super::sms::{self as companies, GatewaySection, ProtectionSection};
 use model::Secret;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -43,6 +44,7 @@ pub struct AuthSection {
     pub passkeys: PasskeySection,
     pub email: EmailSection,
     pub sms: SmsSection,
+    pub protection: ProtectionSection,
     pub rate_limit: RateLimitSection,
     pub mfa: MfaSection,
     pub oauth_server: OAuthServerSection,
@@ -76,6 +78,8 @@ pub struct SmsSection {
     pub max_frequency: Duration,
     /// Phone numbers, digits alone, with the fixed code of each.
     pub test_otp: BTreeMap<String, Secret>,
+    pub template: String,
+    pub gateway: Option<GatewaySection>,
 }
 
 /// `[auth.rate_limit]`
@@ -115,6 +119,7 @@ impl Default for AuthSection {
             passkeys: PasskeySection::default(),
             email: EmailSection::default(),
             sms: SmsSection::default(),
+            protection: ProtectionSection::default(),
             rate_limit: RateLimitSection::default(),
             mfa: MfaSection::default(),
             oauth_server: OAuthServerSection::default(),
@@ -148,6 +153,8 @@ impl Default for SmsSection {
             enable_confirmations: false,
             max_frequency: Duration::from_secs(5),
             test_otp: BTreeMap::new(),
+            template: "Your code is {{ .Code }}".to_owned(),
+            gateway: None,
         }
     }
 }
@@ -170,6 +177,7 @@ impl Default for RateLimitSection {
 pub(super) fn read(mut section: Section<'_>) -> Result<AuthSection, ConfigError> {
     let email = email(section.section("email")?)?;
     let sms = sms(section.section("sms")?)?;
+    let protection = companies::protection(&mut section)?;
     let rate_limit = rate_limit(section.section("rate_limit")?)?;
     let (session_timebox, session_inactivity_timeout, sessions) =
         super::sessions::sessions(section.section("sessions")?)?;
@@ -216,6 +224,7 @@ pub(super) fn read(mut section: Section<'_>) -> Result<AuthSection, ConfigError>
         passkeys,
         email,
         sms,
+        protection,
         rate_limit,
         mfa,
         oauth_server,
@@ -265,11 +274,14 @@ fn email(mut section: Section<'_>) -> Result<EmailSection, ConfigError> {
 fn sms(mut section: Section<'_>) -> Result<SmsSection, ConfigError> {
     let default = SmsSection::default();
     let test_otp = test_otp(section.section("test_otp")?)?;
+    let gateway = companies::gateway(&mut section)?;
     let sms = SmsSection {
         enable_signup: section.flag("enable_signup")?.unwrap_or(default.enable_signup),
         enable_confirmations: section.flag("enable_confirmations")?.unwrap_or(default.enable_confirmations),
         max_frequency: section.duration("max_frequency")?.unwrap_or(default.max_frequency),
         test_otp,
+        template: section.text("template")?.unwrap_or(default.template),
+        gateway,
     };
     section.finish();
     Ok(sms)

@@ -13,6 +13,7 @@ mod mail;
 mod reader;
 mod sessions;
 mod sso;
+mod sms;
 
 pub use auth::AuthSection;
 pub use hooks::HookSection;

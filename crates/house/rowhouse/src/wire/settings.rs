@@ -146,6 +146,14 @@ impl ProjectSettings {
         to.web3 = from.web3.settings();
         to.saml = from.saml.settings();
         to.rate_limits.web3 = limit(from.rate_limit.web3);
+        to.protection = from.protection.settings();
+        to.sms.template.clone_from(&from.sms.template);
+        to.sms.factor_template.clone_from(&from.sms.template);
+        to.sms.factor_max_frequency = from.sms.max_frequency;
+        if let Some(gateway) = &from.sms.gateway {
+            to.sms_provider.clone_from(&gateway.provider);
+            to.sms.gateway = gateway.settings();
+        }
         to.hooks = from.hook.settings(endpoint.app_schema.is_some());
         to
     }

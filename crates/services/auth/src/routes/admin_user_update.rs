@@ -30,7 +30,7 @@ pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
     }
     let mut steps = Vec::new();
     if let Some(secret) = &params.password {
-        password::check(&auth.settings, secret)?;
+        crate::strength::check(auth, secret).await?;
         let hash = auth.hasher.hash(secret).await?;
         // Sessions before their user: a refresh takes its locks in this order.
         steps.push(sessions::delete_all(user.id, None));

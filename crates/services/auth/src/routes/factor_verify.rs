@@ -54,12 +54,16 @@ pub(super) async fn challenge(auth: &Auth, call: &Call) -> Outcome<Response<Body
     let mut steps = Vec::new();
     let mut code = None;
     if factor.factor_type == "phone" {
-        let wait = one_time::wait_seconds(factor.last_challenged_at, auth.settings.sms_max_frequency, now);
+        let wait =
+            one_time::wait_seconds(factor.last_challenged_at, auth.settings.sms.factor_max_frequency, now);
         if let Some(left) = wait {
             return Err(refuse(429, "over_sms_send_rate_limit", too_soon(left)));
         }
+        if !super::otp::can_send(auth) {
+            return Err(refuse(500, "unexpected_failure", "Failed to get SMS provider"));
+        }
         let phone = factor.phone.as_deref().unwrap_or_default();
-        let token = one_time::OneTime::new(phone, auth.settings.sms_otp_length, false);
+        let token = one_time::OneTime::new(phone, auth.settings.sms.factor_otp_length, false);
         let data = json!({ "token": token.code });
         steps.push(outbox::insert(outbox::New {
             channel: Channel::Sms,

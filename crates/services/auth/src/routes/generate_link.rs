@@ -142,7 +142,7 @@ async fn to_newcomer(
             if secret.is_empty() {
                 return Err(invalid("Signup requires a valid password"));
             }
-            password::check(&auth.settings, &secret)?;
+            crate::strength::check(auth, &secret).await?;
             auth.hasher.hash(&secret).await?
         }
         (_, None) => auth.hasher.hash(&super::otp::random_password()).await?,

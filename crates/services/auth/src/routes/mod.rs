@@ -51,6 +51,7 @@ mod webauthn_factor;
 
 use crate::Auth;
 use crate::call::Call;
+use crate::captcha;
 use crate::limits::Bucket;
 use crate::refusal::{Outcome, refuse};
 use axum::body::Body;
@@ -243,8 +244,26 @@ fn fits(pattern: &str, path: &str) -> bool {
     }
 }
 
+/// Whether programs would like to use the endpoint.
+fn wants_captcha(endpoint: Endpoint, call: &Call) -> bool {
+    match endpoint {
+        Endpoint::Signup
+        | Endpoint::Recover
+        | Endpoint::Resend
+        | Endpoint::MagicLink
+        | Endpoint::Otp
+        | Endpoint::Sso
+        | Endpoint::PasskeyAuthenticationOptions => true,
+        Endpoint::Token => matches!(&*call.form("grant_type"), "password" | "web3"),
+        _ => false,
+    }
+}
+
 /// Answers a request.
 pub(crate) async fn run(auth: &Auth, endpoint: Endpoint, call: &Call) -> Outcome<Response<Body>> {
+    if wants_captcha(endpoint, call) {
+        captcha::check(auth, call).await?;
+    }
     match endpoint {
         Endpoint::Health => Ok(settings::health()),
         Endpoint::Settings => Ok(settings::settings(auth)),

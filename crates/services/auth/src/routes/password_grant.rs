@@ -69,7 +69,7 @@ pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
     steps.extend(session.steps(call));
     let results = auth.db.run(steps).await.map_err(failed)?;
     let user = last(&results).map_err(failed)?;
-    let grant = session.grant(auth, call, user).await?.warn(password::weakness(settings, &secret));
+    let grant = session.grant(auth, call, user).await?.warn(crate::strength::weakness(auth, &secret).await?);
     Ok(grant.respond())
 }
 

@@ -2,8 +2,8 @@
 
 use crate::Auth;
 use crate::call::Call;
+use crate::flow::address;
 use crate::flow::pkce::{Challenge, ChallengeFields};
-use crate::flow::{address, password};
 use crate::guard::audience;
 use crate::handover::{self, Unsent};
 use crate::hook;
@@ -18,6 +18,7 @@ use crate::store::identities;
 use crate::store::one_time_tokens;
 use crate::store::records::User;
 use crate::store::users::{self, NewUser, Patch};
+use crate::strength;
 use axum::body::Body;
 use http::Response;
 use serde::Deserialize;
@@ -89,8 +90,8 @@ pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
     if secret.is_empty() {
         return Err(invalid("Signup requires a valid password"));
     }
-    password::check(settings, &secret)?;
-    let challenge = check_fields(&params, &email, &phone)?;
+    strength::check(auth, &secret).await?;
+    let challenge = check_fields(auth, &params, &email, &phone)?;
     let address = check_address(auth, &email, &phone)?;
     let audience = audience(settings, call, None);
     let existing = find(auth, &address, &audience).await?;
@@ -108,12 +109,12 @@ pub(super) fn check_open(auth: &Auth) -> Outcome<()> {
     Ok(())
 }
 
-fn check_fields(params: &Params, email: &str, phone: &str) -> Outcome<Option<Challenge>> {
+fn check_fields(auth: &Auth, params: &Params, email: &str, phone: &str) -> Outcome<Option<Challenge>> {
     if !email.is_empty() && !phone.is_empty() {
         return Err(invalid("Only an email address or phone number should be provided on signup."));
     }
     let channel = params.channel.as_deref().unwrap_or_default();
-    if !phone.is_empty() && !matches!(channel, "" | "sms") {
+    if !phone.is_empty() && !crate::sms::takes_channel(auth, channel) {
         return Err(invalid(super::otp::INVALID_CHANNEL));
     }
     if !phone.is_empty() && params.challenge.code_challenge.as_deref().is_some_and(|c| !c.is_empty()) {

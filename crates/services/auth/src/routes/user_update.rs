@@ -61,6 +61,9 @@ pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
     auth.limits.count(Bucket::User, &auth.settings, call)?;
     let params: Params = call.json()?;
     let change = check(auth, &params, &signed)?;
+    if let Some(secret) = &params.password {
+        crate::strength::check(auth, secret).await?;
+    }
     check_rules(&params, &change, &signed)?;
     check_free(auth, &change, &signed).await?;
     let password_hash = match &change.password {
@@ -84,11 +87,8 @@ fn check(auth: &Auth, params: &Params, signed: &Signed) -> Outcome<Change> {
         text => Some(address::phone(text)?).filter(|phone| phone != user.phone()),
     };
     let texts = params.phone.as_deref().is_some_and(|text| !text.is_empty());
-    if texts && !matches!(params.channel.as_deref().unwrap_or_default(), "" | "sms") {
+    if texts && !crate::sms::takes_channel(auth, params.channel.as_deref().unwrap_or_default()) {
         return Err(invalid(super::otp::INVALID_CHANNEL));
-    }
-    if let Some(secret) = &params.password {
-        password::check(&auth.settings, secret)?;
     }
     let challenge = params.challenge.read()?;
     Ok(Change { email, phone, password: params.password.clone(), challenge })

@@ -14,6 +14,7 @@ use crate::message;
 use crate::moment::Moment;
 use crate::refusal::{Outcome, Refusal, Shape, database, invalid, refuse};
 use crate::reply;
+use crate::sms;
 use crate::store::db::{Step, Unit, first, last};
 use crate::store::flow_states;
 use crate::store::one_time_tokens;
@@ -229,11 +230,17 @@ async fn verify(
     flow: Option<&'static str>,
 ) -> Outcome<Verified> {
     let find = find(kind, proof, &audience(&auth.settings, call, None))?;
+    let approved = match proof {
+        Proof::Texted { phone, code, .. } if super::otp::test_code(auth, phone).is_none() => {
+            sms::approved(auth, phone, code).await
+        }
+        _ => None,
+    };
     // Locked, so that of two who bring the same code only the first finds it.
     let (unit, results) =
         auth.db.begin(vec![find.locking("u")]).await.map_err(database("Database error finding user"))?;
     let user: Option<User> = results.first().map(first).transpose().map_err(database(FAILED))?.flatten();
-    let (kind, user) = match accept(auth, call, kind, proof, user.as_ref()) {
+    let (kind, user) = match accept(auth, call, (kind, approved), proof, user.as_ref()) {
         Ok(kind) => (kind, user.ok_or_else(|| wrong(proof))?),
         Err(refusal) => {
             let steps = guess_steps(auth, call, proof, user.as_ref());
@@ -263,7 +270,13 @@ async fn verify(
 }
 
 /// What the proof is of, if it is the user's.
-fn accept(auth: &Auth, call: &Call, kind: &str, proof: &Proof, user: Option<&User>) -> Outcome<Kind> {
+fn accept(
+    auth: &Auth,
+    call: &Call,
+    kind: (&str, Option<bool>),
+    proof: &Proof,
+    user: Option<&User>,
+) -> Outcome<Kind> {
     let user = user.ok_or_else(|| wrong(proof))?;
     if user.is_banned(call.now) {
         return Err(refuse(403, "user_banned", "User is banned"));
@@ -352,7 +365,15 @@ fn find(kind: &str, proof: &Proof, audience: &str) -> Outcome<Step> {
 }
 
 /// Whether the proof is the user's and still fresh, and of what it is.
-fn check(auth: &Auth, call: &Call, kind: &str, proof: &Proof, user: &User) -> Outcome<Kind> {
+///
+/// `approved` is what the company says of the code that it has made up.
+fn check(
+    auth: &Auth,
+    call: &Call,
+    (kind, approved): (&str, Option<bool>),
+    proof: &Proof,
+    user: &User,
+) -> Outcome<Kind> {
     let settings = &auth.settings;
     let stored = |column: &Option<String>| column.clone().filter(|hash| !hash.is_empty());
     let matches = |column: &Option<String>, sent: Option<Moment>| match proof {
@@ -363,6 +384,11 @@ fn check(auth: &Auth, call: &Call, kind: &str, proof: &Proof, user: &User) -> Ou
         }
         Proof::Mailed { hash, .. } => {
             one_time::is_valid(hash, column.as_deref(), sent, settings.mailer_otp_expiry, call.now)
+        }
+        Proof::Texted { .. } if approved.is_some() => {
+            approved == Some(true)
+                && stored(column).is_some()
+                && !one_time::is_expired(sent, settings.sms_otp_expiry, call.now)
         }
         Proof::Texted { hash, .. } => {
             one_time::is_valid(hash, column.as_deref(), sent, settings.sms_otp_expiry, call.now)

@@ -131,10 +131,14 @@ impl Hook {
     pub fn is_function(&self) -> bool {
         matches!(self.target, HookTarget::Function(_))
     }
+}
 
-    /// For tests and callers that have a function already.
-    pub fn of_function(function: HookFunction) -> Hook {
-        Hook { target: HookTarget::Function(function), keys: Vec::new() }
+/// A hook that needs no secret: a function of the database.
+impl std::str::FromStr for Hook {
+    type Err = HookError;
+
+    fn from_str(uri: &str) -> Result<Self, HookError> {
+        Hook::new(uri, &Secret::default())
     }
 }
 

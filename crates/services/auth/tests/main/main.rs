@@ -5,6 +5,7 @@
 mod admin;
 #[path = "../../../../ground/webauthn/tests/authenticator.rs"]
 mod authenticator;
+mod companies;
 mod delivery;
 mod factors;
 mod hooks;
