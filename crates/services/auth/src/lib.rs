@@ -42,8 +42,7 @@ pub use settings::{
     HookFunction, HookPace, HookSettings, LetterText, MailSettings, MfaSettings, Notification,
     OAuthServerSettings, ProtectionSettings, ProviderSettings, PwnedSettings, RateLimits,
     RefreshTokenSettings, SamlSettings, SealingKey, SessionSettings, Settings, SmsAccount, SmsGateway,
-    SmsSettings, WalletSettings, Web3Settings,
-    WebAuthnSettings,
+    SmsSettings, WalletSettings, Web3Settings, WebAuthnSettings,
 };
 
 use axum::body::Body;

@@ -6,8 +6,8 @@ mod mail;
 mod passkeys;
 mod protection;
 mod refresh;
-mod sso;
 mod sms;
+mod sso;
 
 pub use external::{CustomProviderSettings, ExternalSettings, ProviderSettings, SealingKey};
 pub(crate) use hooks::HookTarget;
@@ -16,8 +16,8 @@ pub use mail::{Bell, LetterText, MailSettings, Notification};
 pub use passkeys::WebAuthnSettings;
 pub use protection::{CaptchaProvider, CaptchaSettings, ProtectionSettings, PwnedSettings};
 pub use refresh::RefreshTokenSettings;
-pub use sso::{SamlSettings, WalletSettings, Web3Settings};
 pub use sms::{SmsAccount, SmsGateway, SmsSettings};
+pub use sso::{SamlSettings, WalletSettings, Web3Settings};
 
 use std::sync::Arc;
 use std::time::Duration;

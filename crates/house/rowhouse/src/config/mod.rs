@@ -16,7 +16,6 @@ mod sso;
 mod sms;
 
 pub use auth::AuthSection;
-pub use hooks::HookSection;
 pub use mail::{CatcherSection, SmtpSection, TextSection};
 pub use reader::ConfigError;
 

@@ -4,7 +4,6 @@ use super::admin_users::{Params, ban_patch, confirm_steps, load};
 use super::user_update::{own_identity_steps, password_steps};
 use crate::Auth;
 use crate::call::Call;
-use crate::flow::password;
 use crate::guard;
 use crate::hasher;
 use crate::refusal::{Outcome, database, invalid};

@@ -4,7 +4,7 @@ use super::signup::{self, Newcomer};
 use crate::Auth;
 use crate::call::Call;
 use crate::flow::one_time::OneTime;
-use crate::flow::{address, password, redirect};
+use crate::flow::{address, redirect};
 use crate::guard;
 use crate::message::{self, Kind, Recipient};
 use crate::refusal::{Outcome, database, internal, invalid, refuse};

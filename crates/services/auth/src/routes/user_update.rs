@@ -4,7 +4,7 @@ use crate::Auth;
 use crate::call::Call;
 use crate::flow::pkce::{Challenge, ChallengeFields};
 use crate::flow::session::Assurance;
-use crate::flow::{address, one_time, password};
+use crate::flow::{address, one_time};
 use crate::guard::{self, Signed};
 use crate::handover;
 use crate::notice;
