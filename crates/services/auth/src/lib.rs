@@ -33,8 +33,8 @@ pub mod schema;
 mod settings;
 mod sms;
 mod store;
-pub mod transfer;
 mod strength;
+pub mod transfer;
 
 pub use saml_service::{new_saml_key, saml_key_fault};
 pub use settings::{

@@ -12,8 +12,8 @@ mod known;
 mod mail;
 mod reader;
 mod sessions;
-mod sso;
 mod sms;
+mod sso;
 
 pub use auth::AuthSection;
 pub use mail::{CatcherSection, SmtpSection, TextSection};

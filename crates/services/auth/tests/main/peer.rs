@@ -31,11 +31,14 @@ impl Asked {
     }
 }
 
+/// Status, headers and body of an answer.
+type Said = (u16, Vec<(&'static str, String)>, String);
+
 #[derive(Default)]
 struct Inner {
     asked: Mutex<Vec<Asked>>,
     /// What it says next; the last one again and again.
-    answers: Mutex<VecDeque<(u16, Vec<(&'static str, String)>, String)>>,
+    answers: Mutex<VecDeque<Said>>,
 }
 
 /// The server.
