@@ -240,7 +240,10 @@ fn whatever_the_template_values_stay_values() {
                 continue;
             }
             for start in ["href=\"javascript:", "href='javascript:", "href=javascript:"] {
-                assert!(!lower.contains(start), "{source}\n{text}");
+                let Some((before, _)) = lower.split_once(start) else { continue };
+                // With a quote left open it is the middle of another value.
+                let open = |quote| before.matches(quote).count() % 2 == 1;
+                assert!(open('\'') || open('"'), "{source}\n{text}");
             }
         }
     }
