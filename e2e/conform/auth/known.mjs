@@ -11,6 +11,7 @@ const KNOWN = [
   [/^(a wrong method|get of a post|head of verify)$/, /content-type/, 'ours has a text for people, hence a type'],
   [/./, /^body$/, 'a redirect needs no page', ({ reference }) => isLink(reference)],
   [/./, /^headers.content-type$/, 'a redirect needs no page', ({ ours, reference }) => !ours && reference === 'text/html'],
+  [/^posted callback without state$/, /^(body|headers.content-type)$/, 'a redirect needs no page'],
   [/^\/magiclink: (no body|not JSON|an array|a number)/, /^body.msg$/, 'one wording for all routes'],
   [/with (a bearer that is no token|a wrong signature|algorithm none|an unknown algorithm|an expired token)$/, /^body.msg$/, "after the fixed beginning the words are the JWT library's"],
   [/./, /confirmed_at$/, 'the reference does not read back the generated column after some updates', ({ reference }) => reference === undefined],

@@ -95,7 +95,7 @@ function plain(text, side) {
     .replace(UUID, (uuid) => (uuid === NIL ? uuid : '<uuid>'))
     .replace(TIME, '<time>')
     // What a soft deletion leaves of an address.
-    .replace(/^(?=.*\d)(?=.*[A-Z])(?:[\w-]{43}|[\w-]{15})$/, '<hash>')
+    .replace(/^(?=.*[A-Z])(?:[\w-]{43}|[\w-]{15})$/, '<hash>')
     .replace(/\b(access_token|refresh_token|token|code|state|expires_at|authorization_id)=[\w.%~-]+/g, '$1=<…>')
     .replace(/after \d+ seconds/g, 'after <n> seconds')
     // What follows is the parser's own wording.
