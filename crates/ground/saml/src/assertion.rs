@@ -100,14 +100,14 @@ pub(crate) fn read(
     }
     let issued = time(element, "IssueInstant")?.ok_or(Error::Form("IssueInstant"))?;
     check_issued(issued, now)?;
-    let mut end = issued + ISSUE_DELAY_MAX + SKEW;
+    let mut end = later(issued, ISSUE_DELAY_MAX + SKEW);
     if let Some(limit) = check_conditions(required(element, ASSERTION, "Conditions")?, entity_id, now)? {
-        end = end.min(limit + SKEW);
+        end = end.min(later(limit, SKEW));
     }
     let subject = required(element, ASSERTION, "Subject")?;
     check_bearer(subject, expected, acs_url)?;
     let session_end = session_end(element)?;
-    if session_end.is_some_and(|end| now >= end + SKEW) {
+    if session_end.is_some_and(|end| now >= later(end, SKEW)) {
         return Err(Error::TooLate);
     }
     Ok(Assertion {
@@ -125,7 +125,7 @@ pub(crate) fn check_issued(issued: OffsetDateTime, now: OffsetDateTime) -> Resul
     if issued > now + SKEW {
         return Err(Error::TooEarly);
     }
-    if issued + ISSUE_DELAY_MAX + SKEW < now { Err(Error::TooLate) } else { Ok(()) }
+    if later(issued, ISSUE_DELAY_MAX + SKEW) < now { Err(Error::TooLate) } else { Ok(()) }
 }
 
 fn time(node: Node<'_, '_>, name: &'static str) -> Result<Option<OffsetDateTime>, Error> {
@@ -137,7 +137,7 @@ fn check_times(node: Node<'_, '_>, now: OffsetDateTime) -> Result<Option<OffsetD
         return Err(Error::TooEarly);
     }
     let end = time(node, "NotOnOrAfter")?;
-    if end.is_some_and(|end| now >= end + SKEW) { Err(Error::TooLate) } else { Ok(end) }
+    if end.is_some_and(|end| now >= later(end, SKEW)) { Err(Error::TooLate) } else { Ok(end) }
 }
 
 /// The conditions hold now and here. Returns when they end.
@@ -234,4 +234,10 @@ fn attributes(element: Node<'_, '_>) -> Result<Vec<Attribute>, Error> {
         }
     }
     Ok(list)
+}
+
+/// So much later; where the calendar ends, its end. Some providers write the year 9999 for "never".
+fn later(time: OffsetDateTime, by: Duration) -> OffsetDateTime {
+    let by = by.try_into().ok();
+    by.and_then(|by| time.checked_add(by)).unwrap_or(time)
 }

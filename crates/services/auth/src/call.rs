@@ -115,7 +115,14 @@ pub(crate) fn limit_key(headers: &HeaderMap, settings: &Settings) -> Option<Stri
     }
     let name = settings.rate_limits.header.as_deref()?;
     let first = headers.get(name)?.to_str().ok()?.split(',').next()?.trim();
-    (!first.is_empty() && first.len() <= 64).then(|| first.to_owned())
+    if first.is_empty() || first.len() > 64 {
+        return None;
+    }
+    // Whoever has one address of this kind has all with its first half.
+    Some(match first.parse::<std::net::Ipv6Addr>() {
+        Ok(address) => std::net::Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).to_string(),
+        Err(_) => first.to_owned(),
+    })
 }
 
 fn forwarded_for(headers: &HeaderMap, settings: &Settings) -> Option<IpAddr> {

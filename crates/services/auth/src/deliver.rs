@@ -18,11 +18,13 @@ use std::time::Duration;
 const BATCH: u32 = 16;
 const AT_A_TIME: u32 = 4;
 /// Batches of one call; the rest has to wait for another.
-const BATCHES_MAX: usize = 8;
+const BATCHES_MAX: usize = 2;
 /// How long a claim holds. All of a batch has been sent or given up by then.
 const CLAIM: Duration = Duration::from_secs(240);
 /// How long after an attempt that failed the next one is made.
 const PAUSES_S: [u64; 8] = [5, 15, 60, 300, 900, 1800, 3600, 3600];
+/// When a mail server that took none of a batch is tried again.
+const DEAD_SERVER_PAUSE: Duration = Duration::from_secs(30);
 /// When a database that cannot be reached is asked again.
 const UNREACHABLE_PAUSE: Duration = Duration::from_secs(60);
 /// How long messages that were given up are kept, and how many.
@@ -63,9 +65,14 @@ impl Auth {
             }
             let count = due.len();
             let fates = self.send_all(due, line.as_ref()).await;
+            let none_sent = fates.iter().all(|(_, fate)| matches!(fate, Fate::Later(_)));
             self.note(fates).await?;
             if count < BATCH as usize {
                 return self.next_due().await;
+            }
+            if none_sent {
+                // A server that takes nothing may not keep the others' mail waiting.
+                return Ok(Some(DEAD_SERVER_PAUSE));
             }
         }
         Ok(Some(Duration::ZERO))

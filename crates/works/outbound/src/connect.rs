@@ -25,6 +25,8 @@ const LOOKUPS_MAX: usize = 4;
 /// Addresses of a name that are tried in turn, and how long each.
 const ADDRESSES_MAX: usize = 4;
 const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a connection may take in all: look-up, dialling and TLS.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Makes connections to addresses that are allowed.
 #[derive(Clone)]
@@ -140,7 +142,12 @@ impl tower_service::Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        Box::pin(self.clone().connect(uri))
+        let connect = self.clone().connect(uri);
+        // The client's own deadline is not enough: it leaves a connection that has begun to itself when another one has
+        // become free.
+        Box::pin(async move {
+            tokio::time::timeout(CONNECT_TIMEOUT, connect).await.unwrap_or(Err(Error::Timeout))
+        })
     }
 }
 

@@ -10,9 +10,9 @@ use crate::refusal::{Outcome, Refusal, internal, refuse};
 use crate::settings::Notification;
 use crate::store::audit::Actor;
 use crate::store::db::Step;
-use crate::store::records::{Identity, User};
+use crate::store::records::User;
 use crate::store::users::{self, NewUser, Patch};
-use crate::store::{identities, one_time_tokens, sessions};
+use crate::store::{factors, identities, one_time_tokens, sessions};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -202,18 +202,22 @@ fn create(
 }
 
 /// Takes from an account that nobody confirmed everything that somebody else may have put there to get into it
-/// later: password, metadata, other identities, sessions.
+/// later: password, number, metadata, factors, passkeys, other identities, sessions.
 fn removal(newcomer: &Newcomer<'_>, user: &User, call: &Call) -> Vec<Step> {
-    let patch = Patch::new().null("encrypted_password").object("raw_user_meta_data", &newcomer.data);
+    let patch = Patch::new()
+        .null("encrypted_password")
+        .null("phone")
+        .null("phone_confirmed_at")
+        .text("phone_change", "")
+        .text("phone_change_token", "")
+        .object("raw_user_meta_data", &newcomer.data);
     let mut steps = vec![
         patch.on(user.id, call.now),
         identities::delete_others(user.id, newcomer.identity),
         users::refresh_providers(user.id, call.now),
+        sessions::delete_all(user.id, None),
     ];
-    let is_other = |identity: &Identity| identity.id != newcomer.identity;
-    if user.password_hash().is_some() || user.identities().iter().any(is_other) {
-        steps.push(sessions::delete_all(user.id, None));
-    }
+    steps.extend(factors::forget(user.id));
     steps
 }
 

@@ -61,16 +61,16 @@ pub(super) fn domain(settings: &ExternalSettings, provider: &str) -> String {
     settings.linking_domains.get(provider).map_or_else(|| COMMON.to_owned(), Clone::clone)
 }
 
-/// The addresses that count as verified. Where addresses confirm themselves, all do.
-fn verified(settings: &Settings, arrival: &Arrival) -> Vec<String> {
+/// The addresses that the provider has verified. Only these may choose an account: where addresses confirm themselves,
+/// that is said of the address of a new account, not of anybody's.
+fn verified(arrival: &Arrival) -> Vec<String> {
     let emails = arrival.profile.emails().iter();
-    let counts = emails.filter(|email| email.verified || settings.mailer_autoconfirm);
-    counts.map(|email| email.address.clone()).collect()
+    emails.filter(|email| email.verified).map(|email| email.address.clone()).collect()
 }
 
 /// The statements that find who might be meant, locking them.
-pub(super) fn steps(settings: &Settings, arrival: &Arrival) -> Vec<Step> {
-    let addresses = verified(settings, arrival);
+pub(super) fn steps(arrival: &Arrival) -> Vec<Step> {
+    let addresses = verified(arrival);
     let candidate = arrival.profile.primary().map_or("", |email| email.address.as_str());
     vec![
         users::by_identity(&arrival.provider, arrival.profile.subject()).locking("u"),
@@ -98,8 +98,9 @@ pub(super) fn decide(settings: &Settings, arrival: &Arrival, candidates: Candida
     let external = &settings.external;
     let domain = domain(external, &arrival.provider);
     let primary = arrival.profile.primary();
-    let addresses = verified(settings, arrival);
+    let addresses = verified(arrival);
     let mut address = primary.map(|email| email.address.clone()).unwrap_or_default();
+    let is_taken = candidates.holder.is_some();
     let found = candidates.of_identity.and_then(|user| {
         let subject = arrival.profile.subject();
         let is_it = |i: &&Identity| i.provider == arrival.provider && i.provider_id == subject;
@@ -111,9 +112,6 @@ pub(super) fn decide(settings: &Settings, arrival: &Arrival, candidates: Candida
         user.email().clone_into(&mut address);
         Decision::Exists { user: Box::new(user), identity }
     } else if addresses.is_empty() {
-        if candidates.holder.is_some() {
-            address.clear();
-        }
         Decision::Create
     } else {
         let similar = candidates.of_similar_identity.into_iter().filter(|user| {
@@ -134,8 +132,13 @@ pub(super) fn decide(settings: &Settings, arrival: &Arrival, candidates: Candida
             (Some(_), true) => Decision::Apart,
         }
     };
+    let is_new = matches!(decision, Decision::Create);
+    if is_new && is_taken && !addresses.contains(&address) {
+        address.clear();
+    }
     // An address of the account that the provider says nothing of is not verified by one that it does speak of.
-    let verified = addresses.contains(&address);
+    let verified =
+        addresses.contains(&address) || is_new && settings.mailer_autoconfirm && !address.is_empty();
     Linking { decision, domain, address, verified }
 }
 

@@ -88,7 +88,9 @@ impl Profile {
         if key != "email" {
             return self.text(key, &text);
         }
-        let verified = self.primary().is_some_and(|email| email.verified);
+        // What the provider verified is the address that it calls so, not what another claim holds.
+        let address = text.to_lowercase();
+        let verified = self.emails.iter().any(|email| email.verified && email.address == address);
         self.emails.clear();
         self.email(&text, verified, true)
     }

@@ -142,7 +142,7 @@ async fn attempt(
         Ending::Session { .. } => flow_states::take_whole(flow),
         Ending::Code { .. } => flow_states::lock(flow),
     }));
-    steps.extend(purpose.load(auth, arrival));
+    steps.extend(purpose.load(arrival));
     let (mut unit, results) = auth.db.begin(steps).await.map_err(trouble)?;
     let (spent_rows, results) = results.split_at(spending);
     let (flow_rows, found) = results.split_at(usize::from(flow.is_some()));
@@ -226,9 +226,9 @@ impl Ending {
 }
 
 impl Purpose {
-    fn load(&self, auth: &Auth, arrival: &Arrival) -> Vec<Step> {
+    fn load(&self, arrival: &Arrival) -> Vec<Step> {
         match self {
-            Purpose::SignIn => linking::steps(&auth.settings, arrival),
+            Purpose::SignIn => linking::steps(arrival),
             Purpose::Accept(token) => vec![users::by_token_hash(token, &["confirmation_token"]).locking("u")],
             Purpose::Link(target) => {
                 let profile = &arrival.profile;

@@ -211,7 +211,7 @@ mod tests {
         let ann = Value::Object(row.of_page(&page).identity_data());
         assert_eq!(
             ann,
-            json!({ "sub": "42", "name": "ann", "email": "a@y.dev", "email_verified": true, "phone_verified": false,
+            json!({ "sub": "42", "name": "ann", "email": "a@y.dev", "email_verified": false, "phone_verified": false,
                 "custom_claims": { "team": ["a"] } })
         );
     }

@@ -239,7 +239,11 @@ impl Known {
                 self.keys_fetched = Some(now);
                 Ok(())
             }
-            Err(_) if self.keys_until.is_some_and(|until| now < until.plus(KEPT_MAX)) => Ok(()),
+            // Tried is tried: made-up key ids do not ask a server again that is down.
+            Err(_) if self.keys_until.is_some_and(|until| now < until.plus(KEPT_MAX)) => {
+                self.keys_fetched = Some(now);
+                Ok(())
+            }
             Err(failure) => Err(failure),
         }
     }

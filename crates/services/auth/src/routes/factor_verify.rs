@@ -139,9 +139,11 @@ pub(super) async fn verify(auth: &Auth, call: &Call) -> Outcome<Response<Body>> 
         Ok(found) => found,
         Err(refusal) => {
             unit.rollback().await.map_err(database(FAILED))?;
+            note_wrong_code(auth, factor, &session, &refusal).await?;
             return Err(refusal);
         }
     };
+    auth.limits.forget_wrong_codes(&guesses(factor));
     let (next, token_steps) = next_token(call, current.as_ref().unwrap_or(&session), active.as_ref())?;
     let mut steps = auth.audit(
         &Actor::user(&signed.user),
@@ -217,6 +219,26 @@ async fn open(
     let active = first(active).map_err(database(FAILED))?;
     let current = first(current).map_err(database(FAILED))?;
     Ok(Ready { unit, checked, active, current })
+}
+
+/// Under which name wrong codes of a factor are counted.
+fn guesses(factor: &Factor) -> String {
+    format!("factor {}", factor.id)
+}
+
+/// After too many wrong codes the session ends: who guesses needs the first factor again, and that takes its time.
+async fn note_wrong_code(
+    auth: &Auth,
+    factor: &Factor,
+    session: &Session,
+    refusal: &crate::refusal::Refusal,
+) -> Outcome<()> {
+    if refusal.fault.code == "mfa_verification_failed" && auth.limits.count_wrong_code(&guesses(factor)) {
+        tracing::warn!(factor = %factor.id, "too many wrong codes of a second factor: its session ends");
+        let ended = auth.db.one(sessions::delete(session.id, session.user_id)).await;
+        ended.map_err(database(FAILED))?;
+    }
+    Ok(())
 }
 
 /// The challenge that the code answers, and what marks the code as used.

@@ -100,15 +100,18 @@ fn check_site(settings: &Settings, message: &Message) -> Outcome<()> {
     let parts = redirect::Parts::read(&message.uri);
     let is_local = parts.as_ref().is_some_and(|parts| parts.host == "localhost");
     let is_secure = parts.as_ref().is_some_and(|parts| parts.scheme == "https");
-    if !is_secure && !is_local {
+    let is_plain = parts.as_ref().is_some_and(|parts| parts.scheme == "http");
+    let is_usable = is_secure || is_local && is_plain;
+    if !is_usable {
         return refused("URI which does not use HTTPS");
     }
     if !redirect::is_allowed(settings, &message.uri) {
         return refused("URI which is not allowed on this server, message was signed for another app");
     }
-    let same_site = parts.is_some_and(|parts| parts.authority() == message.domain)
-        && redirect::is_allowed(settings, &format!("https://{}/", message.domain));
-    if !is_local && !same_site {
+    // Wallets compare the domain, not the URI, with the page that asks.
+    let same_site = parts.is_some_and(|parts| parts.authority() == message.domain);
+    let is_listed = is_local || redirect::is_allowed(settings, &format!("https://{}/", message.domain));
+    if !(same_site && is_listed) {
         return refused("a Domain that does not match the one in URI which is not allowed on this server");
     }
     Ok(())

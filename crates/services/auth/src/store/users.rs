@@ -55,13 +55,14 @@ pub(crate) fn by_email_change(email: &str, hash: &str, audience: &str) -> Step {
     )
 }
 
-/// The user to whom a token of one of these types belongs.
+/// The user to whom a token of one of these types belongs, if it was sent by mail: what a number was sent proves
+/// nothing of an address.
 pub(crate) fn by_token_hash(hash: &str, types: &[&str]) -> Step {
     Step::new(
         user_where!(
             "where u.id in (
   select t.user_id from auth.one_time_tokens t
-  where t.token_hash = $1 and t.token_type = any ($2::auth.one_time_token_type[]))"
+  where t.token_hash = $1 and t.token_type = any ($2::auth.one_time_token_type[]) and t.relates_to like '%@%')"
         ),
         [text(hash), text(format!("{{{}}}", types.join(",")))],
     )

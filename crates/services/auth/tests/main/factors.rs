@@ -174,3 +174,19 @@ async fn administrators_see_and_remove_factors() {
     assert_eq!(world.admin("DELETE", &path, Value::Null).await.ok()["id"], factor.as_str());
     assert_eq!(world.admin("DELETE", &path, Value::Null).await.refusal(), (404, "mfa_factor_not_found"));
 }
+
+#[tokio::test]
+async fn who_guesses_codes_of_a_factor_loses_the_session() {
+    let world = World::new().await;
+    world.sign_up("ann@example.com").await;
+    let session = world.sign_in("ann@example.com", "password1").await.ok();
+    let token = text(&session, "/access_token");
+    let (factor, _) = enroll(&world, token, "phone").await;
+    for _ in 0..10 {
+        let wrong = prove(&world, token, &factor, "000000").await;
+        assert_eq!(wrong.refusal(), (422, "mfa_verification_failed"));
+    }
+    let body = json!({ "factor_type": "totp", "friendly_name": "more" });
+    let ended = world.call("POST", "/factors", Some(token), body).await;
+    assert_eq!(ended.refusal(), (403, "session_not_found"));
+}

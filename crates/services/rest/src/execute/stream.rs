@@ -24,6 +24,8 @@ const PIECES: usize = 4;
 const PIECE_BYTES: usize = 32 * 1024;
 /// A client must take this many bytes within the stall timeout.
 const PROGRESS_BYTES: usize = 256 * 1024;
+/// How long an answer may stream, however steady its client: a connection of the project's waits for it meanwhile.
+const STREAM_MAX: Duration = Duration::from_secs(600);
 /// How long what is left of a write's answer may take when nobody reads it.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -118,7 +120,13 @@ impl Pour<'_> {
             connection: self.connection,
             keeps: self.keeps,
             encoding,
-            out: Out { sender, stall: self.settings.stream_stall_timeout, waited: Duration::ZERO, taken: 0 },
+            out: Out {
+                sender,
+                stall: self.settings.stream_stall_timeout,
+                end: Instant::now() + STREAM_MAX,
+                waited: Duration::ZERO,
+                taken: 0,
+            },
         };
         let first = match first {
             Content::Whole(bytes) => bytes,
@@ -220,6 +228,8 @@ async fn piece(connection: &mut PooledConnection, encoding: &mut Encoding) -> Re
 struct Out {
     sender: mpsc::Sender<Piece>,
     stall: Duration,
+    /// When the client has to have taken all of it.
+    end: Instant,
     /// Since the client last made progress.
     waited: Duration,
     taken: usize,
@@ -233,7 +243,7 @@ impl Out {
             Piece::Broken(_) => 0,
         };
         let begin = Instant::now();
-        let left = self.stall.saturating_sub(self.waited);
+        let left = self.stall.saturating_sub(self.waited).min(self.end.saturating_duration_since(begin));
         let sent = matches!(timeout(left, self.sender.send(piece)).await, Ok(Ok(())));
         self.waited += begin.elapsed();
         self.taken += bytes;

@@ -245,3 +245,20 @@ async fn people_link_and_unlink_by_themselves() {
     let nobody = world.call("GET", "/user/identities/authorize?provider=google", None, Value::Null).await;
     assert_eq!(nobody.refusal(), (401, "no_authorization"));
 }
+
+#[tokio::test]
+async fn where_addresses_confirm_themselves_an_unverified_one_still_opens_nobodys_account() {
+    let server = Server::start().await;
+    let world = world_at(&server, |settings| settings.mailer_autoconfirm = true).await;
+    let ann = account(&world, "ann@example.com").await;
+    server.person(person("g-evil", "ann@example.com", false));
+    let refused = server.walk(&world, "/authorize?provider=google").await;
+    assert_eq!(error(&refused), denied("provider_email_needs_verification"));
+    let identities = format!("select count(*) from auth.identities where user_id = '{ann}'");
+    assert_eq!(world.sql(&identities).await, "1");
+    // A new account's own address does confirm itself.
+    server.person(person("g-new", "new@example.com", false));
+    let home = server.walk(&world, "/authorize?provider=google").await;
+    let user = world.get("/user", &token_of(&home)).await.ok();
+    assert_eq!((&user["email"], user["email_confirmed_at"].is_string()), (&json!("new@example.com"), true));
+}
