@@ -136,7 +136,8 @@ fn fields(chain: Chain, lines: &[&str], start: usize) -> Result<Fields, Fault> {
             }
             resources = None;
         }
-        if line == "Resources:" {
+        // The published client writes the heading of a Solana message without its colon, which the reference refuses.
+        if line == "Resources:" || (line == "Resources" && chain == Chain::Solana) {
             resources = Some(0);
             continue;
         }
@@ -281,6 +282,23 @@ Resources:
         let later = ETHEREUM.replace("Issued At: 2026-11-21T07:00:00Z", "Issued At: 2026-11-21T07:00:01Z");
         assert_eq!(fault(&later), Fault::IssuedAfterExpiration);
         assert!(Message::parse(Chain::Ethereum, ETHEREUM).is_ok());
+    }
+
+    #[test]
+    fn resources_of_solana_are_headed_as_the_client_writes_it() {
+        let raw = ETHEREUM
+            .replace("Ethereum", "Solana")
+            .replace(
+                "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
+                "2xNweLHLqrbx4zo1waDvgWJHgsUpPj8Y8icbAFeR4a8i",
+            )
+            .replace("Chain ID: 1", "Chain ID: solana:mainnet")
+            .replace("Resources:", "Resources");
+        assert!(Message::parse(Chain::Solana, &raw).is_ok());
+        let said = |raw: &str| Message::parse(Chain::Solana, raw).unwrap_err().fault;
+        assert_eq!(said(&raw.replace("- ipfs://bafy", "- nothing")), Fault::Resource(1));
+        assert_eq!(said(&raw.replace("Resources", "Resource")), Fault::Line(13));
+        assert_eq!(fault(&ETHEREUM.replace("Resources:", "Resources")), Fault::Line(13));
     }
 
     #[test]

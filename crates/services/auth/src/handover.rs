@@ -7,6 +7,7 @@
 use crate::Auth;
 use crate::call::Call;
 use crate::hook;
+use crate::message;
 use crate::refusal::{Outcome, Refusal, database, internal};
 use crate::settings::Settings;
 use crate::sms;
@@ -125,7 +126,8 @@ async fn hand_over(auth: &Auth, call: &Call, unit: &mut Unit, written: &[Written
         let user = serde_json::to_value(&user).map_err(|error| internal("Unexpected failure", error))?;
         let (function, name, key, data) = match message.channel {
             Channel::Email => {
-                (&auth.settings.hooks.send_email, "send-email", "email_data", email_data(message))
+                let site = message::external_url(auth, call);
+                (&auth.settings.hooks.send_email, "send-email", "email_data", email_data(message, &site))
             }
             Channel::Sms => (&auth.settings.hooks.send_sms, "send-sms", "sms", sms_data(message)),
         };
@@ -138,14 +140,15 @@ async fn hand_over(auth: &Auth, call: &Call, unit: &mut Unit, written: &[Written
     Ok(())
 }
 
-fn email_data(message: &Written) -> Value {
+/// `site` is where links of mails lead, of this service: what templates know by that name is the project's.
+fn email_data(message: &Written, site: &str) -> Value {
     let field = |name: &str| message.data.get(name).cloned().unwrap_or_else(|| json!(""));
     json!({
         "token": field("token"),
         "token_hash": field("token_hash"),
         "redirect_to": field("redirect_to"),
         "email_action_type": message.kind,
-        "site_url": field("site_url"),
+        "site_url": site,
         "token_new": field("token_new"),
         "token_hash_new": field("token_hash_new"),
         "old_email": field("old_email"),

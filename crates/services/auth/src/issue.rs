@@ -267,17 +267,15 @@ struct AmrEntry<'a> {
 
 /// How the session was authenticated, the latest first.
 fn methods<'a>(session: &'a Session, sso_provider: Option<&'a str>) -> Vec<AmrEntry<'a>> {
-    let mut list: Vec<_> = session
-        .amr
-        .iter()
-        .map(|m| AmrEntry {
-            method: &m.authentication_method,
-            timestamp: m.updated_at.unix(),
-            provider: sso_provider.filter(|_| m.authentication_method == "sso/saml"),
-        })
-        .collect();
-    list.sort_by_key(|entry| std::cmp::Reverse(entry.timestamp));
-    list
+    let mut known: Vec<_> = session.amr.iter().collect();
+    // Two of one second have their order too.
+    known.sort_by_key(|m| std::cmp::Reverse(m.updated_at));
+    let entry = |m: &'a Method| AmrEntry {
+        method: &m.authentication_method,
+        timestamp: m.updated_at.unix(),
+        provider: sso_provider.filter(|_| m.authentication_method == "sso/saml"),
+    };
+    known.into_iter().map(entry).collect()
 }
 
 /// The id of the user's provider of single sign-on.

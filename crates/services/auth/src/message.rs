@@ -185,7 +185,7 @@ pub(crate) fn link(auth: &Auth, call: &Call, hash: &str, kind: &str, target: &st
 }
 
 /// The public address of this service, under the host by which the client came if that is one of ours.
-fn external_url(auth: &Auth, call: &Call) -> String {
+pub(crate) fn external_url(auth: &Auth, call: &Call) -> String {
     let settings = &auth.settings;
     let host = call.header("x-forwarded-host");
     if !settings.mailer_external_hosts.iter().any(|known| known == host) {
