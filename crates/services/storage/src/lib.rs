@@ -1,1 +1,3 @@
 //! File storage.
+
+pub mod schema;

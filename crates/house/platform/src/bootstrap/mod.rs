@@ -1,8 +1,8 @@
 //! The SQL that makes an empty database a project's home: roles, schemas, privileges, as a new Supabase project
 //! has them (dedicated), or the tenant-proof form of the same (shard).
 //!
-//! Every script is repeatable and runs as the server's superuser in one transaction. The text of the `auth`
-//! schema belongs to the auth service; it is put between ours.
+//! Every script is repeatable and runs as the server's superuser in one transaction. The texts of the
+//! schemas `auth` and `storage` belong to those services; they are put between ours.
 
 use model::AppId;
 use pg::{Connection, param};
@@ -62,7 +62,7 @@ pub async fn upgrade_shard(connection: &mut Connection) -> Result<bool, ScriptEr
 }
 
 /// Scripts that write nothing but objects of the superuser's, in schemas where nobody else can make any.
-const SUPERUSERS_OWN: [&str; 4] = ["extensions", "graphql", "watch", "record"];
+const SUPERUSERS_OWN: [&str; 5] = ["extensions", "leakproof", "graphql", "watch", "record"];
 /// The key of the advisory lock under which a database is upgraded.
 const LOCK: i64 = 0x626f_6f74;
 
@@ -122,7 +122,8 @@ fn dedicated_scripts() -> Vec<Script> {
         script("extensions", include_str!("extensions.sql")),
         Script { name: "auth", sql: Cow::Owned(auth::schema::dedicated()) },
         script("auth_grants", include_str!("auth_grants.sql")),
-        script("storage", include_str!("storage.sql")),
+        script("leakproof", include_str!("leakproof.sql")),
+        Script { name: "storage", sql: Cow::Owned(storage::schema::dedicated()) },
         script("realtime", include_str!("realtime.sql")),
         script("graphql", include_str!("graphql.sql")),
         script("watch", include_str!("watch.sql")),
@@ -135,6 +136,8 @@ fn shard_scripts() -> Vec<Script> {
         script("shard_database", include_str!("shard_database.sql")),
         Script { name: "auth", sql: Cow::Owned(auth::schema::shard()) },
         script("shard_users", include_str!("shard_users.sql")),
+        script("leakproof", include_str!("leakproof.sql")),
+        Script { name: "storage", sql: Cow::Owned(storage::schema::shard()) },
     ]
 }
 

@@ -12,15 +12,20 @@ revoke all on schema public from public;
 grant usage on schema public to anon, authenticated, service_role, rowhouse_owner, supabase_auth_admin;
 
 create schema if not exists extensions;
-grant usage on schema extensions to anon, authenticated, service_role, rowhouse_owner, supabase_auth_admin;
+grant usage on schema extensions
+  to anon, authenticated, service_role, rowhouse_owner, supabase_auth_admin, supabase_storage_admin;
 create extension if not exists "uuid-ossp" with schema extensions;
 create extension if not exists pgcrypto with schema extensions;
 
 create schema if not exists auth authorization supabase_auth_admin;
-grant usage on schema auth to anon, authenticated, service_role, rowhouse_owner;
+grant usage on schema auth to anon, authenticated, service_role, rowhouse_owner, supabase_storage_admin;
+
+create schema if not exists storage authorization supabase_storage_admin;
+grant usage on schema storage to anon, authenticated, service_role;
 
 create schema if not exists rowhouse;
-grant usage on schema rowhouse to anon, authenticated, service_role, rowhouse_owner, supabase_auth_admin;
+grant usage on schema rowhouse
+  to anon, authenticated, service_role, rowhouse_owner, supabase_auth_admin, supabase_storage_admin;
 
 -- The app that the request is for. Null, which no policy accepts, when the setting is missing or not a number.
 create or replace function rowhouse.app_id() returns integer
