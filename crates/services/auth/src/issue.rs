@@ -3,6 +3,7 @@
 use crate::Auth;
 use crate::call::Call;
 use crate::flow::password::Weakness;
+use crate::flow::redirect::with_fragment;
 use crate::flow::refresh::new_token;
 use crate::flow::session::{Assurance, is_second_factor};
 use crate::flow::signed_token::{self, SignedToken};
@@ -214,6 +215,21 @@ impl Grant {
         let mut response = self.with_headers(reply::ok(&body));
         reply::set(&mut response, "cache-control", "no-store");
         response
+    }
+
+    /// Where a redirect to a page ends: the session in the fragment, with what else the page is told.
+    pub(crate) fn redirect(&self, target: &str, more: &[(&str, &str)]) -> String {
+        let (expires_in, expires_at) = (self.expires_in.to_string(), self.expires_at.to_string());
+        let mut pairs = vec![
+            ("access_token", self.access_token.as_str()),
+            ("token_type", "bearer"),
+            ("expires_in", &expires_in),
+            ("expires_at", &expires_at),
+            ("refresh_token", &self.refresh_token),
+            ("sb", ""),
+        ];
+        pairs.extend_from_slice(more);
+        with_fragment(target, &pairs)
     }
 
     /// Names user, session and token in the headers of an answer.

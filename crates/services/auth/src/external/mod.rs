@@ -9,7 +9,7 @@ mod linking;
 mod profile;
 mod transaction;
 
-pub(crate) use profile::Profile;
+pub(crate) use profile::{PROFILE_CLAIMS, Profile};
 pub(crate) use transaction::{Besides, Ended, Ending, Purpose, Spent, run, run_with};
 
 /// Somebody a provider vouches for.

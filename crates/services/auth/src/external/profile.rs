@@ -2,6 +2,32 @@
 
 use serde_json::{Map, Value};
 
+/// Claims that profiles have under names of their own; all others are custom.
+pub(crate) const PROFILE_CLAIMS: [&str; 22] = [
+    "iss",
+    "sub",
+    "name",
+    "family_name",
+    "given_name",
+    "middle_name",
+    "nickname",
+    "preferred_username",
+    "profile",
+    "picture",
+    "website",
+    "gender",
+    "birthdate",
+    "zoneinfo",
+    "locale",
+    "updated_at",
+    "phone",
+    "full_name",
+    "avatar_url",
+    "slug",
+    "provider_id",
+    "user_name",
+];
+
 /// An address, and whether the provider knows that it is theirs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Email {

@@ -1,6 +1,6 @@
 //! From what an identity provider says of somebody to what the account knows of them.
 
-use crate::external::Profile;
+use crate::external::{PROFILE_CLAIMS, Profile};
 use saml::Assertion;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -30,31 +30,6 @@ pub(crate) struct Rule {
     array: bool,
 }
 
-/// Claims that profiles have under names of their own; all others are custom.
-const PROFILE: [&str; 22] = [
-    "name",
-    "family_name",
-    "given_name",
-    "middle_name",
-    "nickname",
-    "preferred_username",
-    "profile",
-    "picture",
-    "website",
-    "gender",
-    "birthdate",
-    "zoneinfo",
-    "locale",
-    "updated_at",
-    "phone",
-    "full_name",
-    "avatar_url",
-    "slug",
-    "provider_id",
-    "user_name",
-    "iss",
-    "sub",
-];
 /// Said by us alone.
 const OURS: [&str; 4] = ["iss", "sub", "email", "email_verified"];
 
@@ -91,7 +66,7 @@ impl Rule {
 pub(crate) fn profile(issuer: &str, subject: &str, email: &str, claims: Map<String, Value>) -> Profile {
     let (mut data, mut custom) = (Map::new(), Map::new());
     for (key, value) in claims.into_iter().filter(|(key, _)| !OURS.contains(&key.as_str())) {
-        let fits = PROFILE.contains(&key.as_str()) && value.is_string();
+        let fits = PROFILE_CLAIMS.contains(&key.as_str()) && value.is_string();
         let fits = fits || (key == "phone_verified" && value.is_boolean());
         let target = if fits { &mut data } else { &mut custom };
         target.insert(key, value);

@@ -1,35 +1,11 @@
 //! How the claims of ID tokens describe people, by provider.
 
 use super::social::{full_name, text};
-use crate::external::Profile;
+use crate::external::{PROFILE_CLAIMS, Profile};
 use serde_json::{Map, Value};
 
-/// The claims that are kept as they are, of issuers that nothing more is known of.
-const COMMON: [&str; 22] = [
-    "iss",
-    "sub",
-    "aud",
-    "iat",
-    "exp",
-    "name",
-    "family_name",
-    "given_name",
-    "middle_name",
-    "nickname",
-    "preferred_username",
-    "profile",
-    "picture",
-    "website",
-    "gender",
-    "birthdate",
-    "zoneinfo",
-    "locale",
-    "updated_at",
-    "phone",
-    "custom_claims",
-    "full_name",
-];
-const COMMON_TOO: [&str; 4] = ["avatar_url", "slug", "provider_id", "user_name"];
+/// What is kept as it is beside [`PROFILE_CLAIMS`], of issuers that nothing more is known of.
+const KEPT_TOO: [&str; 4] = ["aud", "iat", "exp", "custom_claims"];
 
 /// What Azure says of the token rather than of the person.
 const AZURE_OWN: [&str; 16] = [
@@ -105,12 +81,12 @@ pub(super) fn generic(claims: &Map<String, Value>) -> Profile {
 
 /// Whether this is a claim that is kept.
 pub(super) fn is_kept(name: &str) -> bool {
-    name == "email" || COMMON.contains(&name) || COMMON_TOO.contains(&name)
+    name == "email" || PROFILE_CLAIMS.contains(&name) || KEPT_TOO.contains(&name)
 }
 
 fn common(claims: &Map<String, Value>) -> Profile {
     let mut kept = Map::new();
-    for name in COMMON.iter().chain(&COMMON_TOO) {
+    for name in PROFILE_CLAIMS.iter().chain(&KEPT_TOO) {
         match (*name, claims.get(*name)) {
             (_, None | Some(Value::Null)) => {}
             (_, Some(Value::String(text))) if text.is_empty() => {}

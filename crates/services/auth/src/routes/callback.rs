@@ -55,7 +55,7 @@ pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
     };
     match ended {
         Ok((Ended::Session(grant), answer)) => {
-            let url = redirect::with_fragment(&target, &borrowed(&session_pairs(&grant, &answer)));
+            let url = signed_in(&target, &grant, &answer);
             Ok(grant.with_headers(redirected(StatusCode::FOUND, &url)))
         }
         Ok((Ended::Code(code), _)) => {
@@ -227,20 +227,12 @@ async fn finish(auth: &Auth, call: &Call, flow: &FlowState, answer: &Answer) -> 
     external::run(auth, call, &arrival, &purpose, &ending).await
 }
 
-fn session_pairs(grant: &Grant, answer: &Answer) -> Vec<(&'static str, String)> {
-    let mut pairs = vec![
-        ("access_token", grant.access_token.clone()),
-        ("token_type", "bearer".to_owned()),
-        ("expires_in", grant.expires_in.to_string()),
-        ("expires_at", grant.expires_at.to_string()),
-        ("refresh_token", grant.refresh_token.clone()),
-        ("provider_token", answer.access_token.clone()),
-        ("sb", String::new()),
-    ];
-    if !answer.refresh_token.is_empty() {
-        pairs.push(("provider_refresh_token", answer.refresh_token.clone()));
-    }
-    pairs
+/// The session with what the provider gave for itself.
+fn signed_in(target: &str, grant: &Grant, answer: &Answer) -> String {
+    let own = [("provider_token", &*answer.access_token), ("provider_refresh_token", &answer.refresh_token)];
+    // A provider that gives no second token is said to have given none; the first is always named.
+    let given = if answer.refresh_token.is_empty() { &own[..1] } else { &own[..] };
+    grant.redirect(target, given)
 }
 
 /// The provider's own refusal, in its words.

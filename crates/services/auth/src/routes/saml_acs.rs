@@ -6,7 +6,6 @@ use crate::call::Call;
 use crate::external::{self, Arrival, Besides, Ended, Ending, Purpose, Spent};
 use crate::flow::{attribute_mapping, redirect};
 use crate::guard::audience;
-use crate::issue::Grant;
 use crate::limits::Bucket;
 use crate::moment::Moment;
 use crate::refusal::{Outcome, Refusal, database, internal, invalid, refuse};
@@ -86,7 +85,7 @@ async fn answer(auth: &Auth, call: &Call, service: &ServiceProvider) -> Outcome<
     let target = [begun.redirect_to.as_str()];
     let target = redirect::target(&auth.settings, &target).to_owned();
     match sign_in(auth, call, &begun, &assertion).await? {
-        Ended::Session(grant) => Ok(signed_in(&target, &grant)),
+        Ended::Session(grant) => Ok(grant.redirect(&target, &[])),
         Ended::Code(code) => Ok(redirect::with_query(&target, &[("code", &code)])),
     }
 }
@@ -207,16 +206,4 @@ async fn sign_in(auth: &Auth, call: &Call, begun: &Begun, assertion: &Assertion)
 fn used() -> Refusal {
     tracing::info!("a SAML assertion was presented again");
     invalid("SAML Assertion is not valid")
-}
-
-fn signed_in(target: &str, grant: &Grant) -> String {
-    let pairs = [
-        ("access_token", grant.access_token.as_str()),
-        ("token_type", "bearer"),
-        ("expires_in", &grant.expires_in.to_string()),
-        ("expires_at", &grant.expires_at.to_string()),
-        ("refresh_token", &grant.refresh_token),
-        ("sb", ""),
-    ];
-    redirect::with_fragment(target, &pairs)
 }

@@ -134,7 +134,7 @@ async fn follow(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
     let location = match verify(auth, call, kind, &Proof::Hash(token.to_owned()), method).await {
         Ok(Verified::Session(grant)) => {
             response = grant.with_headers(response);
-            signed_in(&target, kind, &grant)
+            grant.redirect(&target, &[("type", kind)])
         }
         Ok(Verified::Code(code)) => redirect::with_query(&target, &[("code", &code)]),
         Ok(Verified::Half) => half_done(&target, pkce),
@@ -155,19 +155,6 @@ fn flow_method(kind: &str) -> Outcome<&'static str> {
         "email_change" => "email_change",
         _ => return Err(invalid("Unsupported verification type")),
     })
-}
-
-fn signed_in(target: &str, kind: &str, grant: &Grant) -> String {
-    let pairs = [
-        ("access_token", grant.access_token.as_str()),
-        ("token_type", "bearer"),
-        ("expires_in", &grant.expires_in.to_string()),
-        ("expires_at", &grant.expires_at.to_string()),
-        ("refresh_token", &grant.refresh_token),
-        ("type", kind),
-        ("sb", ""),
-    ];
-    redirect::with_fragment(target, &pairs)
 }
 
 fn half_done(target: &str, pkce: bool) -> String {
