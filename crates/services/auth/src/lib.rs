@@ -61,7 +61,7 @@ pub struct Auth {
     pub(crate) hasher: hasher::Hasher,
     /// Issuers of ID tokens that were met.
     pub(crate) issuers: provider::oidc::Issuers,
-    saml: saml_service::SamlService,
+    pub(crate) saml: saml_service::SamlService,
     clock: Arc<dyn Clock>,
 }
 

@@ -26,5 +26,6 @@ pub mod standalone;
 mod statement;
 mod why;
 
+pub use execute::Pours;
 pub use jwt::TokenCacheStatus;
 pub use service::Rest;

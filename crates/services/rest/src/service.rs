@@ -40,13 +40,22 @@ pub struct Rest {
     verifier: Verifier,
     plans: Plans,
     clock: Arc<dyn Clock>,
+    pours: Option<execute::Pours>,
 }
 
 impl Rest {
     /// The data API over a pool whose login role may become the roles of the requests.
     pub fn new(pool: Pool, schema: SchemaHandle, settings: Arc<Settings>) -> Self {
         let verifier = Verifier::new(&settings);
-        Rest { pool, schema, settings, verifier, plans: Plans::default(), clock: Arc::new(SystemClock) }
+        let (plans, clock) = (Plans::default(), Arc::new(SystemClock));
+        Rest { pool, schema, settings, verifier, plans, clock, pours: None }
+    }
+
+    /// The same over a pool that others use too: large answers take turns in keeping its connections.
+    #[must_use]
+    pub fn with_pours(mut self, pours: execute::Pours) -> Self {
+        self.pours = Some(pours);
+        self
     }
 
     /// The same with another clock, against which tokens expire.
@@ -151,7 +160,8 @@ impl Rest {
                 if statement.main.params().len() > VALUES_MAX {
                     return Err(faults::too_many_values(VALUES_MAX));
                 }
-                let outcome = execute::run(&self.pool, context, &request, &plan, statement).await?;
+                let pours = self.pours.as_ref();
+                let outcome = execute::run(&self.pool, pours, context, &request, &plan, statement).await?;
                 timing.note("transaction");
                 response::rows(outcome, &request, &plan, settings)?
             }

@@ -12,6 +12,11 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 /// The channel on which PostgreSQL announces schema changes.
 const CHANNEL: &str = "pgrst";
 
+/// What part of a shard's connections clients may keep by reading large answers slowly.
+const POURING_PART: usize = 4;
+/// How much memory the large answers of a shard may take that found no connection to keep.
+const COLLECTED_BYTES_MAX: usize = 256 * 1024 * 1024;
+
 /// How many connections a pool may open, by service.
 #[derive(Debug, Clone, Copy)]
 pub struct PoolSizes {
@@ -31,6 +36,8 @@ pub struct Database {
     pub rest: Pool,
     pub auth: Pool,
     pub listener: SchemaListener,
+    /// Whose turn it is to keep connections of the data API.
+    pub pours: rest::Pours,
     /// What a shard says of its roles: ours to decide, so it is read once.
     shared_says: Arc<OnceCell<InDatabase>>,
     /// Ends the listener with the last user of the value.
@@ -89,6 +96,7 @@ impl Databases {
             rest: pool(named(&endpoint.rest, "rowhouse rest"), self.sizes.rest),
             auth: pool(named(&endpoint.auth, "rowhouse auth"), self.sizes.auth),
             listener,
+            pours: rest::Pours::new((self.sizes.rest / POURING_PART).max(1), COLLECTED_BYTES_MAX),
             shared_says: Arc::default(),
             _listening: Arc::new(stop.drop_guard()),
         }

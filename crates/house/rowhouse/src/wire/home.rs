@@ -140,9 +140,10 @@ impl Home {
         let new_handle = if is_own { SchemaHandle::recycling } else { SchemaHandle::new };
         let handle = new_handle(database.rest.clone(), Arc::clone(&rest_settings));
         database.listener.register(&handle);
+        let rest = rest::Rest::new(database.rest.clone(), handle, rest_settings)
+            .with_clock(Arc::clone(&inner.clock));
         Ok(Running {
-            rest: rest::Rest::new(database.rest.clone(), handle, rest_settings)
-                .with_clock(Arc::clone(&inner.clock)),
+            rest: if is_own { rest } else { rest.with_pours(database.pours.clone()) },
             auth: auth::Auth::new(auth_settings, database.auth.clone(), Arc::clone(&inner.clock)),
             _watch: is_own.then(|| in_database::watch(&database, in_database, Arc::downgrade(self))),
             database,

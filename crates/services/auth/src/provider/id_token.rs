@@ -178,15 +178,15 @@ pub(crate) fn provider_of(auth: &Auth, issuer: &str) -> Option<&'static str> {
     })
 }
 
-/// The terms for an issuer that no provider stands for, and one client.
+/// The terms for an issuer that no provider stands for, and one client. Of an issuer whom many trust, only tokens
+/// that are for the project's own clients say that somebody wants to sign in here.
 pub(crate) fn foreign(auth: &Auth, provider: &str, issuer: &str, client: &str) -> Result<Terms, Refused> {
-    if issuer.is_empty()
-        || !auth.settings.external.allowed_id_token_issuers.iter().any(|known| known == issuer)
-    {
+    let clients = auth.settings.external.id_token_issuers.get(issuer).filter(|_| !issuer.is_empty());
+    let Some(clients) = clients else {
         return Err(Refused::Invalid(format!("Custom OIDC provider {provider:?} not allowed")));
-    }
-    let settings = ProviderSettings { client_ids: vec![client.to_owned()], ..ProviderSettings::default() };
-    Ok(Terms::of(issuer, issuer, &settings))
+    };
+    let client_ids = clients.iter().filter(|known| *known == client).cloned().collect();
+    Ok(Terms::of(issuer, issuer, &ProviderSettings { client_ids, ..ProviderSettings::default() }))
 }
 
 /// The terms for a provider that administrators defined.

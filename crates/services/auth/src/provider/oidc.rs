@@ -14,7 +14,7 @@ use outbound::Client;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Longer tokens are refused unread.
@@ -80,6 +80,10 @@ impl<'a> Issuer<'a> {
         Issuer { name, discovery_url: None }
     }
 
+    fn key(&self) -> String {
+        format!("{} {}", self.name, self.address())
+    }
+
     fn address(&self) -> String {
         match self.discovery_url.filter(|url| !url.is_empty()) {
             Some(url) => url.to_owned(),
@@ -121,11 +125,23 @@ fn kept(headers: &HeaderMap) -> Duration {
     age.map_or(KEPT, Duration::from_secs).clamp(KEPT_MIN, KEPT_MAX)
 }
 
+/// How long an issuer that did not answer is not asked again.
+const FAILED_PAUSE: Duration = Duration::from_secs(10);
+
 /// The issuers that a project has met.
 #[derive(Debug)]
 pub(crate) struct Issuers {
-    known: Mutex<LruCache<String, Arc<tokio::sync::Mutex<Known>>>>,
+    shelves: Mutex<Shelves>,
 }
+
+/// Tokens may name whom they like: those that have yet to prove anything only push out one another.
+#[derive(Debug)]
+struct Shelves {
+    proven: LruCache<String, Shared>,
+    met: LruCache<String, Shared>,
+}
+
+type Shared = Arc<tokio::sync::Mutex<Known>>;
 
 /// What is known of an issuer. Whoever fetches it holds the lock; the others want the same.
 #[derive(Debug, Default)]
@@ -134,21 +150,40 @@ struct Known {
     keys: Vec<Jwk>,
     keys_fetched: Option<Moment>,
     keys_until: Option<Moment>,
+    /// When it last did not answer.
+    failed: Option<Moment>,
 }
 
 impl Issuers {
     pub(crate) fn new() -> Issuers {
-        Issuers { known: Mutex::new(LruCache::new(ISSUERS_MAX)) }
+        let (proven, met) = (LruCache::new(ISSUERS_MAX), LruCache::new(ISSUERS_MAX));
+        Issuers { shelves: Mutex::new(Shelves { proven, met }) }
     }
 
-    fn known(&self, issuer: &Issuer<'_>) -> Arc<tokio::sync::Mutex<Known>> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(known.get_or_insert(format!("{} {}", issuer.name, issuer.address()), Arc::default))
+    fn shelves(&self) -> MutexGuard<'_, Shelves> {
+        self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn known(&self, issuer: &Issuer<'_>) -> Shared {
+        let (key, mut shelves) = (issuer.key(), self.shelves());
+        match shelves.proven.get(&key) {
+            Some(known) => Arc::clone(known),
+            None => Arc::clone(shelves.met.get_or_insert(key, Arc::default)),
+        }
+    }
+
+    /// Keeps an issuer that the project has named, or one whose signature somebody has shown.
+    fn keep(&self, issuer: &Issuer<'_>, known: &Shared) {
+        let (key, mut shelves) = (issuer.key(), self.shelves());
+        shelves.met.pop(&key);
+        shelves.proven.get_or_insert(key, || Arc::clone(known));
     }
 
     /// Forgets what is known of all issuers, for when one was set up anew.
     pub(crate) fn forget(&self) {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let mut shelves = self.shelves();
+        shelves.proven.clear();
+        shelves.met.clear();
     }
 
     /// An issuer's document.
@@ -159,8 +194,9 @@ impl Issuers {
         now: Moment,
     ) -> Result<Document, Failure> {
         let known = self.known(issuer);
-        let mut known = known.lock().await;
-        known.document(client, issuer, now).await
+        let document = known.lock().await.document(client, issuer, now).await?;
+        self.keep(issuer, &known);
+        Ok(document)
     }
 
     /// Checks form, algorithm, issuer, key, signature and times of a token. Whose it is and for whom is another
@@ -180,8 +216,8 @@ impl Issuers {
         if name != issuer.name && also.is_none_or(|also| name != also) {
             return Err(Failure::new("the token is of another issuer"));
         }
-        let known = self.known(issuer);
-        let mut known = known.lock().await;
+        let shared = self.known(issuer);
+        let mut known = shared.lock().await;
         let document = known.document(client, issuer, now).await?;
         if !document.signs_with(&raw.algorithm) {
             return Err(Failure::new("the issuer does not sign with the token's algorithm"));
@@ -194,6 +230,8 @@ impl Issuers {
             return Err(Failure::new("no key of the issuer made the signature"));
         }
         drop(candidates);
+        drop(known);
+        self.keep(issuer, &shared);
         raw.checked(algorithm, now)
     }
 }
@@ -209,7 +247,12 @@ impl Known {
             Some((document, until)) if now < *until => return Ok(document.clone()),
             _ => {}
         }
-        match (fetch_document(client, issuer).await, &self.document) {
+        let fetched = match self.paused(now) {
+            Some(failure) => Err(failure),
+            None => fetch_document(client, issuer).await,
+        };
+        self.note(&fetched, now);
+        match (fetched, &self.document) {
             (Ok((document, kept)), _) => {
                 self.document = Some((document.clone(), now.plus(kept)));
                 Ok(document)
@@ -217,6 +260,20 @@ impl Known {
             // The issuer is out for a while; it will hardly have moved.
             (Err(_), Some((document, until))) if now < until.plus(KEPT_MAX) => Ok(document.clone()),
             (Err(failure), _) => Err(failure),
+        }
+    }
+
+    /// Whoever comes while the issuer is out does not ask it again.
+    fn paused(&self, now: Moment) -> Option<Failure> {
+        let is_paused = self.failed.is_some_and(|at| now < at.plus(FAILED_PAUSE));
+        is_paused.then(|| Failure::new("the issuer did not answer a moment ago"))
+    }
+
+    fn note<T>(&mut self, fetched: &Result<T, Failure>, now: Moment) {
+        if fetched.is_ok() {
+            self.failed = None;
+        } else if self.paused(now).is_none() {
+            self.failed = Some(now);
         }
     }
 
@@ -232,7 +289,12 @@ impl Known {
     }
 
     async fn fetch_keys(&mut self, client: &Client, from: &Document, now: Moment) -> Result<(), Failure> {
-        match fetch(client, &from.jwks_uri, &HeaderMap::new()).await {
+        let fetched = match self.paused(now) {
+            Some(failure) => Err(failure),
+            None => fetch(client, &from.jwks_uri, &HeaderMap::new()).await,
+        };
+        self.note(&fetched, now);
+        match fetched {
             Ok((set, headers)) => {
                 self.keys = jwk::read(&set);
                 self.keys_until = Some(now.plus(kept(&headers)));
@@ -366,6 +428,20 @@ mod tests {
             headers.insert("cache-control", HeaderValue::from_static(value));
             assert_eq!(kept(&headers).as_secs(), seconds, "{value}");
         }
+    }
+
+    #[test]
+    fn issuers_that_tokens_make_up_push_out_one_another_only() {
+        let issuers = Issuers::new();
+        let (ours, theirs) = (Issuer::new("https://ours.test"), Issuer::new("https://theirs.test"));
+        let kept = issuers.known(&ours);
+        issuers.keep(&ours, &kept);
+        let met = issuers.known(&theirs);
+        for number in 0..100 {
+            issuers.known(&Issuer::new(&format!("https://tenant-{number}.test")));
+        }
+        assert!(Arc::ptr_eq(&issuers.known(&ours), &kept), "what has proven something stays");
+        assert!(!Arc::ptr_eq(&issuers.known(&theirs), &met));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::store::db::Step;
 use crate::store::one_time_tokens::{self, Purpose};
 use crate::store::records::User;
 use crate::store::users::Patch;
-use crate::store::{identities, sessions};
+use crate::store::{factors, identities, sessions};
 use serde_json::{Map, Value, json};
 
 /// The steps that make a proof of this kind good.
@@ -33,6 +33,7 @@ pub(super) async fn confirm_steps(auth: &Auth, call: &Call, kind: Kind, user: &U
                 steps.extend(password_steps(user, &hash, now));
             }
             steps.extend(signed_up("email"));
+            steps.extend(unclaimed_steps(user, kind, now));
             steps.extend(confirm_email_steps(user, now));
             steps.push(identities::verify_email(user.id, now));
         }
@@ -40,6 +41,7 @@ pub(super) async fn confirm_steps(auth: &Auth, call: &Call, kind: Kind, user: &U
             steps.push(Patch::new().text("recovery_token", "").on(user.id, now));
             if user.email_confirmed_at.is_none() {
                 steps.extend(signed_up("email"));
+                steps.extend(unclaimed_steps(user, kind, now));
                 steps.extend(confirm_email_steps(user, now));
             } else {
                 steps.extend(auth.audit(&actor, "login", None, call));
@@ -77,6 +79,35 @@ pub(super) fn told_steps(auth: &Auth, call: &Call, kind: Kind, user: &User) -> O
         _ => return None,
     };
     notice::step(auth, call, what, user, user.email(), details)
+}
+
+/// Takes from an account the ways into it that its address's owner may know nothing of, when that address came with
+/// somebody's identity at a provider that had not verified it. Where that identity is all there is, following the
+/// link of the confirmation accepts it: that is how people finish signing up by such a provider.
+fn unclaimed_steps(user: &User, kind: Kind, now: Moment) -> Vec<Step> {
+    let own = user.id.to_string();
+    let foreign = user.identities().iter().filter(|identity| identity.provider_id != own).count();
+    if user.email_confirmed_at.is_some() || user.own_identity("email").is_some() || foreign == 0 {
+        return Vec::new();
+    }
+    let mut steps = factors::forget(user.id).to_vec();
+    if matches!(kind, Kind::Signup) && foreign == 1 && user.phone().is_empty() {
+        return steps;
+    }
+    tracing::info!(user = %user.id, "an address is its owner's: what else led into the account is taken away");
+    let patch = Patch::new()
+        .null("encrypted_password")
+        .null("phone")
+        .null("phone_confirmed_at")
+        .text("phone_change", "")
+        .text("phone_change_token", "");
+    steps.extend([
+        patch.on(user.id, now),
+        identities::delete_foreign(user.id),
+        sessions::delete_all(user.id, None),
+    ]);
+    steps.extend(own_identity_steps(user, "email", user.email(), true, now));
+    steps
 }
 
 fn confirm_email_steps(user: &User, now: Moment) -> [Step; 2] {

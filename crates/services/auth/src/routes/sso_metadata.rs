@@ -60,7 +60,7 @@ pub(super) async fn current(auth: &Auth, call: &Call, provider: &SsoProvider) ->
         warn_of_end(provider, &kept, call.now);
         return Ok(kept);
     };
-    if !kept.is_stale(read_at, call.now.time()) {
+    if !kept.is_stale(read_at, call.now.time()) || !auth.saml.may_try(provider.id, call.now) {
         return Ok(kept);
     }
     match fetch(auth, url).await {

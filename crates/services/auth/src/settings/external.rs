@@ -12,8 +12,8 @@ pub struct ExternalSettings {
     pub redirect_url: String,
     /// A further audience of Apple's ID tokens: that of an app.
     pub ios_bundle_id: String,
-    /// Issuers whose ID tokens are taken for any client id. An old door, shut unless named here.
-    pub allowed_id_token_issuers: Vec<String>,
+    /// Issuers beside the providers of the list, whose ID tokens are taken when they are for one of these clients.
+    pub id_token_issuers: BTreeMap<String, Vec<String>>,
     /// Providers whose accounts are kept apart from all others', by the name of their domain.
     pub linking_domains: BTreeMap<String, String>,
     /// Whether a verified address of an existing account is enough to sign in to it.
@@ -66,7 +66,7 @@ impl Default for ExternalSettings {
             providers: BTreeMap::new(),
             redirect_url: String::new(),
             ios_bundle_id: String::new(),
-            allowed_id_token_issuers: Vec::new(),
+            id_token_issuers: BTreeMap::new(),
             linking_domains: BTreeMap::new(),
             automatic_linking: true,
             allow_unverified_email: false,

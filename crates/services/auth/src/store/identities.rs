@@ -85,6 +85,11 @@ pub(crate) fn delete_others(user: Uuid, kept: Uuid) -> Step {
     Step::new(include_str!("sql/identity_delete_others.sql"), [param(user), param(kept)])
 }
 
+/// Takes all identities of a user away but their address's own.
+pub(crate) fn delete_foreign(user: Uuid) -> Step {
+    Step::new("delete from auth.identities where user_id = $1 and provider <> 'email'", [param(user)])
+}
+
 /// Merges into the user's own identity at a provider.
 pub(crate) fn merge_own(user: Uuid, provider: &str, data: Value, now: Moment) -> Step {
     let params = [param(user), text(provider), text(data.to_string()), param(now)];

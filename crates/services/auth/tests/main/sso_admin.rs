@@ -6,6 +6,7 @@ use crate::world::{Answer, World, text};
 use outbound::{Client, Reach};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -160,11 +161,19 @@ async fn metadata_of_another_entity_do_not_take_a_providers_place() {
 
 /// Answers every request with the same document.
 async fn serve(document: String) -> String {
+    counting(document).await.0
+}
+
+/// The same, and how often it was asked.
+async fn counting(document: String) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let document = Arc::new(document);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let asked_here = Arc::clone(&asked);
     tokio::spawn(async move {
         while let Ok((mut socket, _)) = listener.accept().await {
+            asked_here.fetch_add(1, Ordering::SeqCst);
             let mut head = [0; 4096];
             let _ = socket.read(&mut head).await;
             let answer = format!(
@@ -174,7 +183,22 @@ async fn serve(document: String) -> String {
             let _ = socket.write_all(answer.as_bytes()).await;
         }
     });
-    format!("http://{address}/metadata")
+    (format!("http://{address}/metadata"), asked)
+}
+
+#[tokio::test]
+async fn metadata_that_cannot_be_read_again_are_tried_once_a_minute() {
+    let scene = Scene::with(|settings| settings.outbound = Client::new(Reach::Anywhere).unwrap()).await;
+    let (url, asked) = counting("out of order".to_owned()).await;
+    scene.world.run_sql(&format!("update auth.saml_providers set metadata_url = '{url}'")).await;
+    scene.world.advance(90_000);
+    for name in ["ann@example.com", "bob@example.com", "eve@example.com"] {
+        sso::session(&scene.arrive(name).await);
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    scene.world.advance(61);
+    sso::session(&scene.arrive("ann@example.com").await);
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 //! by piece.
 
 use bytes::Bytes;
-use pg::Rows;
+use pg::{Begun, Remainder, Rows};
 
 /// The type of a body made of bytes; in the text format they come in hexadecimal.
 const BYTEA: u32 = 17;
@@ -33,6 +33,14 @@ impl Encoding {
         match rows.columns().get(column).map(|column| column.type_oid) {
             Some(BYTEA) => Encoding::Hexadecimal { prefix: PREFIX.len(), half: None },
             Some(JSONB) => Encoding::Versioned { first: true },
+            _ => Encoding::Plain,
+        }
+    }
+
+    /// Of what is still to come of an answer: its last value, or lines.
+    pub(super) fn of_rest(begun: &Begun) -> Self {
+        match (begun.rest, begun.results.last()) {
+            (Remainder::Value(_), Some(main)) => Encoding::of(main, main.columns().len().saturating_sub(1)),
             _ => Encoding::Plain,
         }
     }

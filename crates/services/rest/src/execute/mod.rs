@@ -8,6 +8,7 @@ mod batch;
 mod encoding;
 mod guard;
 mod outcome;
+mod pours;
 mod settings;
 mod steps;
 mod stream;
@@ -17,6 +18,7 @@ mod why;
 pub use batch::run_batch;
 pub use guard::NEVER_SET;
 pub use outcome::Outcome;
+pub use pours::Pours;
 pub use stream::Content;
 pub use why::{Examined, examine};
 
@@ -84,9 +86,10 @@ impl Context<'_> {
     }
 }
 
-/// Runs a planned statement.
+/// Runs a planned statement. `pours` is whose turn it is to keep connections, where several projects share them.
 pub async fn run(
     pool: &Pool,
+    pours: Option<&Pours>,
     context: Context<'_>,
     request: &Request,
     plan: &RowsPlan,
@@ -106,9 +109,18 @@ pub async fn run(
     let verdict = outcome::read(&begun.results, steps.places, (request, plan), context.settings);
     if begun.rest != Remainder::Nothing {
         if let Ok(mut outcome) = verdict {
-            let pour = stream::Pour { connection, keeps: !plan.read_only(), settings: context.settings };
             outcome.more_rows = begun.rest == Remainder::Rows;
-            outcome.body = pour.start(&begun, outcome.body);
+            outcome.body = match pours.map(|pours| pours.turn().ok_or(pours)) {
+                Some(Err(pours)) => {
+                    let bytes_max = pool.config().answer_bytes_max;
+                    pours.collect(connection, &begun, outcome.body, bytes_max).await.map_err(fault)?
+                }
+                turn => {
+                    let (turn, keeps) = (turn.and_then(Result::ok), !plan.read_only());
+                    let pour = stream::Pour { connection, turn, keeps, settings: context.settings };
+                    pour.start(&begun, outcome.body)
+                }
+            };
             return Ok(outcome);
         }
         connection.finish().await.map_err(fault)?;

@@ -9,6 +9,7 @@
 //! is held back until the commit has succeeded: a body that is complete tells of a transaction that was kept.
 
 use super::encoding::Encoding;
+use super::pours::Turn;
 use crate::config::Settings;
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
@@ -33,6 +34,8 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub enum Content {
     Whole(Bytes),
+    /// One that was to be streamed, and was read to its end instead.
+    Collected(Bytes),
     Streamed(Flow),
 }
 
@@ -67,7 +70,7 @@ impl Content {
     /// How many bytes it has, when that is known beforehand.
     pub fn length(&self) -> Option<u64> {
         match self {
-            Content::Whole(bytes) => Some(bytes.len() as u64),
+            Content::Whole(bytes) | Content::Collected(bytes) => Some(bytes.len() as u64),
             Content::Streamed(flow) => flow.length,
         }
     }
@@ -76,7 +79,7 @@ impl Content {
 impl From<Content> for Body {
     fn from(content: Content) -> Self {
         match content {
-            Content::Whole(bytes) => Body::from(bytes),
+            Content::Whole(bytes) | Content::Collected(bytes) => Body::from(bytes),
             Content::Streamed(flow) => Body::from_stream(stream::unfold(Some(flow.pieces), next)),
         }
     }
@@ -98,6 +101,8 @@ async fn next(
 /// What pours an answer out.
 pub(super) struct Pour<'a> {
     pub connection: PooledConnection,
+    /// Where several projects share the connections.
+    pub turn: Option<Turn>,
     /// The transaction has changed something.
     pub keeps: bool,
     pub settings: &'a Settings,
@@ -106,11 +111,7 @@ pub(super) struct Pour<'a> {
 impl Pour<'_> {
     /// Starts to pour out what is left behind `first`.
     pub(super) fn start(self, begun: &Begun, first: Content) -> Content {
-        let main = begun.results.last();
-        let encoding = match (begun.rest, main) {
-            (Remainder::Value(_), Some(main)) => Encoding::of(main, main.columns().len().saturating_sub(1)),
-            _ => Encoding::Plain,
-        };
+        let encoding = Encoding::of_rest(begun);
         let length = match begun.rest {
             Remainder::Value(bytes) => Some(encoding.decoded_length(bytes)),
             Remainder::Rows | Remainder::Nothing => None,
@@ -118,6 +119,7 @@ impl Pour<'_> {
         let (sender, pieces) = mpsc::channel(PIECES);
         let task = Pouring {
             connection: self.connection,
+            turn: self.turn,
             keeps: self.keeps,
             encoding,
             out: Out {
@@ -129,7 +131,7 @@ impl Pour<'_> {
             },
         };
         let first = match first {
-            Content::Whole(bytes) => bytes,
+            Content::Whole(bytes) | Content::Collected(bytes) => bytes,
             Content::Streamed(_) => Bytes::new(),
         };
         // It ends with the answer, or soon after the response is dropped: every wait in it is bounded or ends then.
@@ -140,6 +142,7 @@ impl Pour<'_> {
 
 struct Pouring {
     connection: PooledConnection,
+    turn: Option<Turn>,
     keeps: bool,
     encoding: Encoding,
     out: Out,
@@ -168,7 +171,7 @@ impl Pouring {
                 }
             }
         }
-        let end = self.end().await;
+        let end = end(&mut self.connection).await;
         let last = match end {
             Err(error) if self.keeps => {
                 tracing::warn!("a transaction was undone after its answer had begun: {error}");
@@ -177,18 +180,9 @@ impl Pouring {
             // What was read has been read, whatever the end of its transaction says.
             Ok(()) | Err(_) => Piece::Last(held),
         };
-        let Pouring { connection, mut out, .. } = self;
-        drop(connection);
+        let Pouring { connection, turn, mut out, .. } = self;
+        drop((connection, turn));
         out.send(last).await;
-    }
-
-    /// Comes to the end of the exchange and of the transaction.
-    async fn end(&mut self) -> Result<(), Error> {
-        self.connection.finish().await?;
-        if self.connection.in_transaction() {
-            self.connection.query("commit", &[]).await?;
-        }
-        Ok(())
     }
 
     /// Nobody reads any more. The connection of a read is closed, which the pool does to one in the middle of an
@@ -198,7 +192,7 @@ impl Pouring {
         if !self.keeps {
             return;
         }
-        match timeout(DRAIN_TIMEOUT, self.end()).await {
+        match timeout(DRAIN_TIMEOUT, end(&mut self.connection)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!("a transaction was undone after its client had gone: {error}"),
             Err(_) => tracing::warn!("a transaction was undone: its answer did not end"),
@@ -206,8 +200,20 @@ impl Pouring {
     }
 }
 
+/// Comes to the end of the exchange and of the transaction.
+pub(super) async fn end(connection: &mut PooledConnection) -> Result<(), Error> {
+    connection.finish().await?;
+    if connection.in_transaction() {
+        connection.query("commit", &[]).await?;
+    }
+    Ok(())
+}
+
 /// The next bytes of the body; rows are gathered, as lines.
-async fn piece(connection: &mut PooledConnection, encoding: &mut Encoding) -> Result<Option<Bytes>, Error> {
+pub(super) async fn piece(
+    connection: &mut PooledConnection,
+    encoding: &mut Encoding,
+) -> Result<Option<Bytes>, Error> {
     let mut lines = BytesMut::new();
     loop {
         match connection.part().await? {

@@ -34,7 +34,7 @@ pub fn mark(draft: &mut Draft, none_match: Option<&str>) {
     }
     let tag = match (draft.headers.get(ETAG), &draft.body) {
         (Some(tag), _) => tag.clone(),
-        (None, Content::Streamed(_)) => return,
+        (None, Content::Streamed(_) | Content::Collected(_)) => return,
         (None, Content::Whole(body)) => {
             let Ok(tag) = HeaderValue::try_from(tag(draft, body)) else { return };
             draft.headers.insert(ETAG, tag.clone());

@@ -110,8 +110,12 @@ impl Api {
 
     /// One connection only, so that what one request leaves behind meets the next.
     async fn with(settings: Settings) -> Self {
+        Api::with_connections(settings, 1).await
+    }
+
+    async fn with_connections(settings: Settings, max: usize) -> Self {
         let database = Postgres::shared().await.database_like("rest requests", SCRIPT).await;
-        let pool = Pool::new(database.config.clone(), PoolOptions { max: 1, ..PoolOptions::default() });
+        let pool = Pool::new(database.config.clone(), PoolOptions { max, ..PoolOptions::default() });
         let settings = Arc::new(settings);
         let schema = SchemaHandle::new(pool.clone(), Arc::clone(&settings));
         Api { rest: Rest::new(pool, schema, settings), database }

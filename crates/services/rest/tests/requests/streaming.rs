@@ -210,3 +210,61 @@ async fn a_write_that_may_not_be_kept_is_undone_before_its_answer() {
     assert_eq!((answer.status, answer.code().as_str()), (StatusCode::NOT_ACCEPTABLE, "PGRST116"));
     assert_eq!(api.value("select count(*) from api.notes").await, "0");
 }
+
+/// Three connections that projects share, one of which an answer may keep.
+async fn shared(settings: Settings, memory_max: usize) -> Api {
+    let mut api = Api::with_connections(settings, 3).await;
+    api.database.connect().await.batch(SCRIPT).await.unwrap();
+    api.rest = api.rest.with_pours(rest::Pours::new(1, memory_max));
+    api
+}
+
+#[tokio::test]
+async fn clients_that_read_slowly_keep_only_some_of_what_is_shared() {
+    let api = shared(settings(), 64 << 20).await;
+    let headers = [("accept", "application/json")];
+    let slow = begin(&api, "GET", "/wide?order=n", &headers, "").await;
+    assert_eq!(slow.body().size_hint().exact(), None, "this one keeps its connection");
+    for accept in ["application/json", "text/csv", "application/x-ndjson"] {
+        let headers = [("accept", accept)];
+        let unread = [
+            begin(&api, "GET", "/wide?order=n", &headers, "").await,
+            begin(&api, "GET", "/wide?order=n", &headers, "").await,
+            begin(&api, "GET", "/wide?order=n", &headers, "").await,
+        ];
+        assert!(unread.iter().all(|response| response.status() == StatusCode::OK), "{accept}");
+        assert!(unread.iter().all(|response| response.body().size_hint().exact().is_some()), "{accept}");
+        assert!(unread.iter().all(|response| response.headers().get("etag").is_none()), "{accept}");
+        assert_eq!(api.get("/people").await.status, StatusCode::OK);
+        for response in unread {
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            assert!(body.len() > 12_000_000, "{accept}: {}", body.len());
+        }
+    }
+    // The turn goes to the next when the answer has been read.
+    let read = slow.into_body().collect().await.unwrap().to_bytes();
+    assert!(serde_json::from_slice::<serde_json::Value>(&read).is_ok());
+    let next = begin(&api, "GET", "/wide?order=n", &headers, "").await;
+    assert_eq!(next.body().size_hint().exact(), None);
+}
+
+#[tokio::test]
+async fn what_waits_for_slow_clients_in_memory_has_a_limit() {
+    let api = shared(settings(), 20 << 20).await;
+    let slow = begin(&api, "GET", "/wide", &[], "").await;
+    let first = begin(&api, "GET", "/wide", &[], "").await;
+    assert_eq!(first.status(), StatusCode::OK);
+    for accept in ["application/json", "application/x-ndjson"] {
+        let refused = api.send("GET", "/wide", &[("accept", accept)], "").await;
+        assert_eq!((refused.status, refused.code().as_str()), (StatusCode::GATEWAY_TIMEOUT, "PGRST003"));
+    }
+    // A write that cannot tell of itself is not kept.
+    let prefer = [("prefer", "return=representation")];
+    let row = serde_json::json!({"id": 1, "pad": "x".repeat(10_000_000)}).to_string();
+    assert_eq!(api.send("POST", "/notes", &prefer, &row).await.code(), "PGRST003");
+    assert_eq!(api.value("select count(*) from api.notes").await, "0");
+    drop(first);
+    assert_eq!(api.send("POST", "/notes", &prefer, &row).await.status, StatusCode::CREATED);
+    assert_eq!(api.value("select count(*) from api.notes").await, "1");
+    drop(slow);
+}

@@ -149,14 +149,30 @@ async fn requests_say_whose_token_it_is() {
     ] {
         assert_eq!(grant(&world, body.clone()).await.refusal(), (400, "validation_failed"), "{body}");
     }
-    let open = World::with(|settings| {
+}
+
+#[tokio::test]
+async fn tokens_of_further_issuers_are_for_the_projects_own_clients() {
+    let server = Server::start().await;
+    let world = World::with(|settings| {
         with(&server, &[])(settings);
-        settings.external.allowed_id_token_issuers = vec![server.url.clone()];
+        let clients = vec!["app".to_owned(), CLIENT.to_owned()];
+        settings.external.id_token_issuers.insert(server.url.clone(), clients);
     })
     .await;
-    let body = json!({ "issuer": server.url, "client_id": CLIENT, "id_token": token });
-    let session = grant(&open, body).await.ok();
+    let sign_in = async |client: &str, audience: &str| {
+        let token = server.token(json!({ "aud": audience }));
+        grant(&world, json!({ "issuer": server.url, "client_id": client, "id_token": token })).await
+    };
+    let session = sign_in(CLIENT, CLIENT).await.ok();
     assert_eq!(session["user"]["app_metadata"]["provider"], server.url);
+    // Whoever runs another app at the same issuer has tokens of everybody who signed in there.
+    for (client, audience) in [("another app", "another app"), (CLIENT, "another app"), ("app", CLIENT)] {
+        let answer = sign_in(client, audience).await;
+        let (status, _, description) = refusal(&answer);
+        assert_eq!(status, 400);
+        assert!(description.starts_with("Unacceptable audience"), "{description}");
+    }
 }
 
 #[tokio::test]
@@ -215,6 +231,22 @@ async fn made_up_keys_cost_the_issuer_nothing() {
     let token = server.token(json!({}));
     server.twist(Twist::Garbage);
     grant(&world, json!({ "provider": "google", "id_token": token })).await.ok();
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_out_is_not_asked_by_everybody() {
+    let server = Server::start().await;
+    let world = World::with(with(&server, &["google"])).await;
+    let token = server.token(json!({}));
+    server.twist(Twist::Garbage);
+    let body = json!({ "provider": "google", "id_token": token });
+    for _ in 0..3 {
+        assert_eq!(grant(&world, body.clone()).await.status, 400);
+    }
+    assert_eq!(server.asked("/.well-known/openid-configuration").len(), 1, "not again within ten seconds");
+    server.twist(Twist::None);
+    world.advance(11);
+    grant(&world, body).await.ok();
 }
 
 #[tokio::test]

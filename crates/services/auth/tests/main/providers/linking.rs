@@ -262,3 +262,61 @@ async fn where_addresses_confirm_themselves_an_unverified_one_still_opens_nobody
     let user = world.get("/user", &token_of(&home)).await.ok();
     assert_eq!((&user["email"], user["email_confirmed_at"].is_string()), (&json!("new@example.com"), true));
 }
+
+/// Links an identity to whoever's token it is, at the provider's word about `person`.
+async fn link(world: &World, server: &Server, token: &str) -> Answer {
+    let path = "/user/identities/authorize?provider=google&skip_http_redirect=true";
+    let url = world.get(path, token).await.ok();
+    let back = server.agree(text(&url, "/url")).await;
+    world.call("GET", &back, None, Value::Null).await
+}
+
+#[tokio::test]
+async fn an_address_that_its_owner_confirms_leads_nobody_else_in() {
+    let server = Server::start().await;
+    let world = world_at(&server, |settings| {
+        settings.phone_enabled = true;
+        settings.sms_autoconfirm = true;
+    })
+    .await;
+    let body = json!({ "phone": "491701234567", "password": "attacker1" });
+    let mallory = world.post("/signup", body.clone()).await.ok();
+    let token = text(&mallory, "/access_token");
+    let factor = json!({ "factor_type": "totp" });
+    world.call("POST", "/factors", Some(token), factor).await.ok();
+    server.person(person("g-1", "ann@example.com", false));
+    assert_eq!(error(&link(&world, &server, token).await).1, "email_not_confirmed");
+    let mail = world.mail("signup").await;
+    let proof = json!({ "type": "signup", "token_hash": mail["token_hash"] });
+    let session = world.post("/verify", proof).await.ok();
+    let user = &session["user"];
+    assert_eq!((text(user, "/email"), text(user, "/phone")), ("ann@example.com", ""));
+    assert_eq!(user["app_metadata"]["providers"], json!(["email"]));
+    assert_eq!(world.sql("select count(*) from auth.mfa_factors").await, "0");
+    assert_eq!(world.get("/user", token).await.refusal(), (403, "session_not_found"));
+    let by_phone = world.post("/token?grant_type=password", body).await;
+    assert_eq!(by_phone.refusal(), (400, "invalid_credentials"));
+    assert_eq!(world.sign_in("ann@example.com", "attacker1").await.refusal(), (400, "invalid_credentials"));
+}
+
+#[tokio::test]
+async fn a_sign_up_by_a_provider_is_confirmed_or_recovered() {
+    let server = Server::start().await;
+    let world = world_at(&server, |_| {}).await;
+    let identity = |email: &str| {
+        format!("select string_agg(provider, ',') from auth.identities where email = '{email}'")
+    };
+    // Whoever follows the link of the confirmation finishes the sign-up by that provider.
+    server.person(person("g-1", "ann@example.com", false));
+    server.walk(&world, "/authorize?provider=google").await;
+    let mail = world.mail("signup").await;
+    world.post("/verify", json!({ "type": "signup", "token_hash": mail["token_hash"] })).await.ok();
+    assert_eq!(world.sql(&identity("ann@example.com")).await, "google");
+    // Whoever asks for a new password never said that the identity was theirs.
+    server.person(person("g-2", "bob@example.com", false));
+    server.walk(&world, "/authorize?provider=google").await;
+    world.post("/recover", json!({ "email": "bob@example.com" })).await.ok();
+    let mail = world.mail("recovery").await;
+    world.post("/verify", json!({ "type": "recovery", "token_hash": mail["token_hash"] })).await.ok();
+    assert_eq!(world.sql(&identity("bob@example.com")).await, "email");
+}
