@@ -29,6 +29,9 @@ pub struct Settings {
     pub base_domains: Vec<String>,
     /// Whether a proxy in front sets `X-Forwarded-For`. Otherwise clients' own values are replaced.
     pub trust_forwarded: bool,
+    /// Whether auth of the default project answers without a key, as the official local stack's does: clients of
+    /// auth alone do not know of keys. A key that is sent has to be right all the same.
+    pub keyless_auth: bool,
     pub limits: Limits,
 }
 
@@ -140,7 +143,8 @@ impl Gateway {
         let route = Route::of(target.path).ok_or_else(no_route)?;
         entry.routed(&route);
         let key = presented.map(|presented| presented.key.as_str());
-        if key.is_none() && !route.is_open() {
+        let keyless = self.settings.keyless_auth && route.service == ServiceKind::Auth;
+        if key.is_none() && !route.is_open() && !keyless {
             return Err(identity::no_key());
         }
         let found = target.project(&*self.projects, key).await?;
@@ -152,7 +156,7 @@ impl Gateway {
             Some(key) => {
                 Some(tenant.keys.check(key, self.clock.unix_seconds()).ok_or_else(identity::wrong_key)?)
             }
-            None => return Err(identity::no_key()),
+            None => None,
         };
         let query = match presented {
             Some(presented) => presented.query_for_service(parts.uri.query()),

@@ -123,6 +123,26 @@ async fn links_of_auth_need_no_key() {
 }
 
 #[tokio::test]
+async fn auth_of_a_local_stack_needs_no_key_but_takes_no_wrong_one() {
+    let house = House::open(Plan { keyless_auth: true, ..Plan::default() }).await;
+    for (path, service) in [("/auth/v1/signup", "auth"), ("/auth/v1/admin/users", "auth")] {
+        let seen = house.send("POST", path, &[]).await.json();
+        assert_eq!((&seen["service"], &seen["caller"]), (&service.into(), &Value::Null), "{path}");
+    }
+    let bearer = format!("authorization: Bearer {}", legacy(0, "anon"));
+    let seen = house.send("GET", "/auth/v1/user", &[&bearer]).await.json();
+    assert_eq!((&seen["service"], &seen["caller"]), (&"auth".into(), &Value::Null));
+    for wrong in ["x", "sb_secret_x", &legacy(1, "anon").replace('.', "")] {
+        let refused = house.send("POST", "/auth/v1/signup", &[&apikey(wrong)]).await;
+        assert_eq!((refused.status, &refused.json()["message"]), (401, &Value::from("Invalid API key")));
+    }
+    for other in ["/rest/v1/t", "/graphql/v1", "/rowhouse/v1/entities"] {
+        assert_eq!(house.send("GET", other, &[]).await.status, 401, "{other}");
+    }
+    house.close().await;
+}
+
+#[tokio::test]
 async fn preflights_are_answered_without_a_key_and_answers_are_open() {
     let house = House::open(Plan::default()).await;
     let asked = [

@@ -108,11 +108,17 @@ pub struct Plan {
     pub limits: Limits,
     pub project: ProjectLimits,
     pub has_default: bool,
+    pub keyless_auth: bool,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Plan { limits: Limits::default(), project: ProjectLimits::default(), has_default: true }
+        Plan {
+            limits: Limits::default(),
+            project: ProjectLimits::default(),
+            has_default: true,
+            keyless_auth: false,
+        }
     }
 }
 
@@ -149,6 +155,7 @@ impl House {
         let settings = Settings {
             base_domains: vec!["rowhouse.test".to_owned()],
             trust_forwarded: false,
+            keyless_auth: plan.keyless_auth,
             limits: plan.limits,
         };
         let gateway = Arc::new(Gateway::new(Arc::new(projects), settings, Arc::new(SystemClock)));

@@ -9,7 +9,8 @@ use crate::config::{self, ProjectConfig};
 use crate::desk::{ACTOR, Desk};
 use crate::wire::{ProjectSettings, SAML_KEY};
 use anyhow::{Context, bail};
-use catalog::{audit, projects::project_merge_settings, settings as sealing};
+use catalog::projects::{project_change_settings, project_merge_settings};
+use catalog::{audit, settings as sealing};
 use model::secret::{MARK, marked};
 use model::{ProjectRef, Secret, Tenancy};
 use platform::{Platform, Project};
@@ -19,6 +20,8 @@ use std::collections::HashSet;
 
 /// The setting that holds the others as they were written.
 const WRITTEN: &str = "written";
+/// How often a change is tried that meets changes of others.
+const ATTEMPTS_MAX: usize = 16;
 /// What a secret is shown as.
 const HIDDEN: &str = "(secret)";
 /// What only the file of a local stack says.
@@ -40,26 +43,49 @@ pub enum SettingsAction {
 impl Desk {
     /// Does it, and returns what is set then, secrets hidden.
     pub(crate) async fn settings(&self, project: &str, action: SettingsAction) -> anyhow::Result<Value> {
-        let found = self.find(project).await?;
-        let before = written(&self.platform, &found)?;
         let SettingsAction::Change { set, unset } = action else {
-            return Ok(shown(before, &ProjectSettings::of(self.platform.catalog(), &found)));
+            let found = self.find(project).await?;
+            let settings = ProjectSettings::of(self.platform.catalog(), &found);
+            return Ok(shown(written(&self.platform, &found)?, &settings));
         };
         if self.local.is_some() {
             bail!("a local stack is configured by {}, which is read again when it changes", config::FILE);
         }
-        let after = changed(before.clone(), set.expose(), &unset)?;
+        for _ in 0..ATTEMPTS_MAX {
+            let found = self.find(project).await?;
+            let Some((after, settings)) = self.change(&found, set.expose(), &unset).await? else { continue };
+            self.record(&found, set.expose(), &unset).await?;
+            if let Some(wire) = &self.wire {
+                wire.forget(&found.reference);
+            }
+            return Ok(shown(after, &settings));
+        }
+        bail!("others change the settings of this project all the time; nothing was changed")
+    }
+
+    /// Changes the settings of a project from how they were found. Nothing when somebody else has changed them
+    /// meanwhile.
+    async fn change(
+        &self,
+        found: &Project,
+        set: &str,
+        unset: &[String],
+    ) -> anyhow::Result<Option<(Value, ProjectSettings)>> {
+        let before = written(&self.platform, found)?;
+        let after = changed(before.clone(), set, unset)?;
         let config = understood(&before, &after)?;
         if found.tenancy == Tenancy::Pooled {
             refuse_functions(&config)?;
         }
         let settings = ProjectSettings::from_config(&config);
-        save(&self.platform, &found.reference, &settings, &after).await?;
-        self.record(&found, set.expose(), &unset).await?;
-        if let Some(wire) = &self.wire {
-            wire.forget(&found.reference);
-        }
-        Ok(shown(after, &settings))
+        let sealed = sealed(&self.platform, &found.reference, &settings, &after).await?;
+        let catalog = self.platform.catalog();
+        let mut connection = catalog.connection().await?;
+        // What is sealed looks different each time, so it tells every version from every other.
+        let was = (WRITTEN, found.settings.get(WRITTEN));
+        let is_done = project_change_settings(&mut connection, &found.reference, &sealed, was).await?;
+        catalog.forget(&found.reference);
+        Ok(is_done.then_some((after, settings)))
     }
 
     /// Which settings were changed goes into the audit log, their values do not.
@@ -84,6 +110,21 @@ pub async fn save(
     settings: &ProjectSettings,
     written: &Value,
 ) -> anyhow::Result<()> {
+    let sealed = sealed(platform, project, settings, written).await?;
+    let catalog = platform.catalog();
+    let mut connection = catalog.connection().await?;
+    project_merge_settings(&mut connection, project, &sealed).await?;
+    catalog.forget(project);
+    Ok(())
+}
+
+/// Settings as the catalog keeps them.
+async fn sealed(
+    platform: &Platform,
+    project: &ProjectRef,
+    settings: &ProjectSettings,
+    written: &Value,
+) -> anyhow::Result<Map<String, Value>> {
     let catalog = platform.catalog();
     let mut map = match marked(settings)? {
         Value::Object(map) => map,
@@ -96,10 +137,7 @@ pub async fn save(
     let Value::Object(sealed) = sealing::seal(catalog.key(), project, Value::Object(map))? else {
         bail!("settings are an object");
     };
-    let mut connection = catalog.connection().await?;
-    project_merge_settings(&mut connection, project, &sealed).await?;
-    catalog.forget(project);
-    Ok(())
+    Ok(sealed)
 }
 
 /// A key for single sign-on, if the project wants one and has none. It stays when single sign-on is switched off, so

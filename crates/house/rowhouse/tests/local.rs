@@ -38,6 +38,10 @@ async fn users_keep_their_rows_to_themselves_and_the_rows_survive_stops_and_cras
     assert_eq!(program.value("API_URL"), format!("http://127.0.0.1:{}", program.api));
 
     let anon = client(&program);
+    let nobodys = |path: &str, headers: &[(&str, &str)]| program.send("GET", path, headers, "").status;
+    assert_eq!(nobodys("/auth/v1/settings", &[]), 200, "auth needs no key here");
+    assert_eq!(nobodys("/auth/v1/settings", &[("apikey", "sb_publishable_wrong")]), 401);
+    assert_eq!(nobodys("/rest/v1/todos", &[]), 401);
     let one = anon.signed_up("one@example.com");
     let added = one.send("POST", "/rest/v1/todos", r#"[{"text":"mine"}]"#);
     assert_eq!(added.status, 201, "{added:?}");

@@ -62,6 +62,28 @@ async fn settings_change_while_the_project_runs_and_the_catalog_shows_no_secret(
 }
 
 #[test]
+fn changes_at_the_same_time_are_all_kept() {
+    let folder = Folder::new();
+    let program = Program::serve(&folder, None);
+    let operator = Operator::of(&folder);
+    let project = operator.created("tuned", "pooled");
+    let reference = text(&project, "ref");
+    let names = ["sms_sent", "anonymous_users", "token_refresh", "sign_in_sign_ups", "token_verifications"];
+    std::thread::scope(|scope| {
+        for name in names {
+            let pair = format!("auth.rate_limit.{name}=7");
+            let operator = &operator;
+            scope.spawn(move || operator.projects(&["settings", "set", reference, &pair]));
+        }
+    });
+    let all = operator.projects(&["settings", "get", reference]);
+    for name in names {
+        assert_eq!(all[format!("auth.rate_limit.{name}")], json!(7), "{name}: {all}");
+    }
+    assert!(program.stop());
+}
+
+#[test]
 fn a_local_stack_follows_its_file() {
     let folder = Folder::new();
     let program = Program::start(&folder, None);

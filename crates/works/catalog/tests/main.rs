@@ -250,6 +250,25 @@ async fn lists_go_on_where_a_page_ended() {
 }
 
 #[tokio::test]
+async fn settings_change_only_from_what_was_read() {
+    let catalog = open(&database().await).await;
+    let a = project(&catalog, 'a', Tenancy::Dedicated).await;
+    let mut c = catalog.connection().await.unwrap();
+    let mut change = async |to: serde_json::Value, was: Option<serde_json::Value>| {
+        let to = json!({ "written": to, "auth": 1 });
+        let was = ("written", was.as_ref());
+        projects::project_change_settings(&mut c, &a, to.as_object().unwrap(), was).await.unwrap()
+    };
+    assert!(!change(json!("x"), Some(json!("y"))).await, "there was nothing");
+    assert!(change(json!({ "sealed": "one" }), None).await);
+    assert!(!change(json!("two"), None).await, "somebody else was first");
+    assert!(!change(json!("two"), Some(json!({ "sealed": "other" }))).await);
+    assert!(change(json!("two"), Some(json!({ "sealed": "one" }))).await);
+    let found = projects::project_find_named(&mut c, "a").await.unwrap().unwrap();
+    assert_eq!(json!(found.settings), json!({ "written": "two", "auth": 1 }));
+}
+
+#[tokio::test]
 async fn signing_keys_stand_by_sign_verify_and_are_revoked() {
     use catalog::signing_keys as keys;
     let catalog = open(&database().await).await;

@@ -94,6 +94,7 @@ async fn open(
         gateway: GatewaySettings {
             base_domains,
             trust_forwarded: args.trust_forwarded,
+            keyless_auth: false,
             limits: Limits::default(),
         },
         wire: WireSettings {

@@ -102,7 +102,7 @@ impl Stack {
             databases: vec![db],
             database_tls: None,
             database_idle: None,
-            gateway: GatewaySettings::default(),
+            gateway: GatewaySettings { keyless_auth: true, ..GatewaySettings::default() },
             wire: WireSettings {
                 default_project,
                 addresses: addresses.clone(),

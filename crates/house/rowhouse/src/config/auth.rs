@@ -23,6 +23,10 @@ const PASSWORD_REQUIREMENTS: [&str; 4] =
 pub struct AuthSection {
     pub enabled: bool,
     pub site_url: String,
+    /// Where auth is reached; the project's own address with `/auth/v1` when empty.
+    pub external_url: String,
+    /// `iss` of access tokens; where auth is reached when empty.
+    pub jwt_issuer: String,
     pub additional_redirect_urls: Vec<String>,
     pub jwt_expiry_s: u64,
     /// The demo secret when absent. Kept apart from the other settings, sealed.
@@ -76,6 +80,8 @@ pub struct SmsSection {
     pub enable_signup: bool,
     pub enable_confirmations: bool,
     pub max_frequency: Duration,
+    pub otp_length: u64,
+    pub otp_expiry_s: u64,
     /// Phone numbers, digits alone, with the fixed code of each.
     pub test_otp: BTreeMap<String, Secret>,
     pub template: String,
@@ -95,6 +101,13 @@ pub struct RateLimitSection {
     pub sign_in_sign_ups: u64,
     pub token_verifications: u64,
     pub web3: u64,
+    /// Sign-ins that go to an identity provider, and those that come back.
+    pub sso: u64,
+    pub saml_assertion: u64,
+    /// Challenges and answers of second factors.
+    pub mfa: u64,
+    /// Applications that register themselves.
+    pub oauth_register: u64,
 }
 
 impl Default for AuthSection {
@@ -102,6 +115,8 @@ impl Default for AuthSection {
         AuthSection {
             enabled: true,
             site_url: "http://127.0.0.1:3000".to_owned(),
+            external_url: String::new(),
+            jwt_issuer: String::new(),
             additional_redirect_urls: vec!["https://127.0.0.1:3000".to_owned()],
             jwt_expiry_s: 3600,
             jwt_secret: None,
@@ -152,6 +167,8 @@ impl Default for SmsSection {
             enable_signup: false,
             enable_confirmations: false,
             max_frequency: Duration::from_secs(5),
+            otp_length: 6,
+            otp_expiry_s: 60,
             test_otp: BTreeMap::new(),
             template: "Your code is {{ .Code }}".to_owned(),
             gateway: None,
@@ -170,6 +187,10 @@ impl Default for RateLimitSection {
             sign_in_sign_ups: 30,
             token_verifications: 30,
             web3: 30,
+            sso: 30,
+            saml_assertion: 15,
+            mfa: 15,
+            oauth_register: 10,
         }
     }
 }
@@ -189,10 +210,13 @@ pub(super) fn read(mut section: Section<'_>) -> Result<AuthSection, ConfigError>
     let external = external::read(&mut section)?;
     let web3 = sso::web3(section.section("web3")?)?;
     let saml = sso::saml(section.section("saml")?)?;
+    unsupported(&mut section)?;
     let default = AuthSection::default();
     let auth = AuthSection {
         enabled: section.flag("enabled")?.unwrap_or(default.enabled),
         site_url: section.text("site_url")?.unwrap_or(default.site_url),
+        external_url: url(&mut section, "external_url")?,
+        jwt_issuer: section.text("jwt_issuer")?.unwrap_or_default(),
         additional_redirect_urls: section
             .texts("additional_redirect_urls")?
             .unwrap_or(default.additional_redirect_urls),
@@ -237,6 +261,32 @@ pub(super) fn read(mut section: Section<'_>) -> Result<AuthSection, ConfigError>
     Ok(auth)
 }
 
+/// What the official CLI knows and this version does not have is told, where a file makes use of it.
+fn unsupported(section: &mut Section<'_>) -> Result<(), ConfigError> {
+    let mut others = section.section("third_party")?;
+    for name in others.keys() {
+        let mut other = others.section(&name)?;
+        if other.flag("enabled")?.unwrap_or(false) {
+            others.warn(&name, "tokens of other services are not taken by this version, ignored");
+        }
+    }
+    for key in ["publishable_key", "secret_key", "anon_key", "service_role_key"] {
+        if section.secret(key)?.is_some_and(|value| !value.is_empty()) {
+            section.warn(key, "the keys that `rowhouse status` names are used instead");
+        }
+    }
+    Ok(())
+}
+
+/// An address without a slash at its end, or nothing.
+pub(super) fn url(section: &mut Section<'_>, key: &str) -> Result<String, ConfigError> {
+    let url = section.text(key)?.unwrap_or_default();
+    if !url.is_empty() && !url.starts_with("https://") && !url.starts_with("http://") {
+        return Err(section.refuse(key, "an address that begins with https://", format!("the text {url:?}")));
+    }
+    Ok(url.trim_end_matches('/').to_owned())
+}
+
 /// The secret must not be guessable; HS256 wants 32 characters.
 fn jwt_secret(section: &mut Section<'_>) -> Result<Option<String>, ConfigError> {
     let secret = section.text("jwt_secret")?.filter(|secret| !secret.is_empty());
@@ -279,6 +329,8 @@ fn sms(mut section: Section<'_>) -> Result<SmsSection, ConfigError> {
         enable_signup: section.flag("enable_signup")?.unwrap_or(default.enable_signup),
         enable_confirmations: section.flag("enable_confirmations")?.unwrap_or(default.enable_confirmations),
         max_frequency: section.duration("max_frequency")?.unwrap_or(default.max_frequency),
+        otp_length: section.number("otp_length", 6, 10)?.unwrap_or(default.otp_length),
+        otp_expiry_s: section.number("otp_expiry", 1, 86_400)?.unwrap_or(default.otp_expiry_s),
         test_otp,
         template: section.text("template")?.unwrap_or(default.template),
         gateway,
@@ -316,6 +368,10 @@ fn rate_limit(mut section: Section<'_>) -> Result<RateLimitSection, ConfigError>
         sign_in_sign_ups: limit("sign_in_sign_ups", default.sign_in_sign_ups)?,
         token_verifications: limit("token_verifications", default.token_verifications)?,
         web3: limit("web3", default.web3)?,
+        sso: limit("sso", default.sso)?,
+        saml_assertion: limit("saml_assertion", default.saml_assertion)?,
+        mfa: limit("mfa", default.mfa)?,
+        oauth_register: limit("oauth_register", default.oauth_register)?,
     };
     section.finish();
     Ok(limits)

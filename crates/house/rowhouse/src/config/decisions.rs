@@ -3,6 +3,7 @@
 use super::ConfigError;
 use super::reader::Section;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// `[auth.mfa]`
 ///
@@ -13,6 +14,7 @@ pub struct MfaSection {
     pub totp: FactorSection,
     pub phone: FactorSection,
     pub web_authn: FactorSection,
+    pub phone_messages: PhoneMessages,
     pub max_enrolled_factors: u64,
 }
 
@@ -22,6 +24,15 @@ pub struct MfaSection {
 pub struct FactorSection {
     pub enroll_enabled: bool,
     pub verify_enabled: bool,
+}
+
+/// How codes of `[auth.mfa.phone]` are sent; as other codes are, where it does not say.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PhoneMessages {
+    pub otp_length: Option<u64>,
+    pub template: Option<String>,
+    pub max_frequency: Option<Duration>,
 }
 
 /// `[auth.oauth_server]`
@@ -39,6 +50,7 @@ impl Default for MfaSection {
             totp: FactorSection { enroll_enabled: true, verify_enabled: true },
             phone: FactorSection::default(),
             web_authn: FactorSection::default(),
+            phone_messages: PhoneMessages::default(),
             max_enrolled_factors: 10,
         }
     }
@@ -55,9 +67,16 @@ impl Default for OAuthServerSection {
 }
 
 pub(super) fn mfa(mut section: Section<'_>) -> Result<MfaSection, ConfigError> {
+    let mut phone = section.section("phone")?;
+    let phone_messages = PhoneMessages {
+        otp_length: phone.number("otp_length", 6, 10)?,
+        template: phone.text("template")?,
+        max_frequency: phone.duration("max_frequency")?,
+    };
     let mfa = MfaSection {
         totp: factor(section.section("totp")?)?,
-        phone: factor(section.section("phone")?)?,
+        phone: factor(phone)?,
+        phone_messages,
         web_authn: factor(section.section("web_authn")?)?,
         max_enrolled_factors: section.number("max_enrolled_factors", 0, 1000)?.unwrap_or(10),
     };

@@ -1,4 +1,4 @@
-//! `[auth.external]`, `[auth.linking]` and `[auth.custom_providers]`: sign-in by others.
+//! `[auth.external]`, `[auth.linking]`, `[auth.id_tokens]` and `[auth.custom_providers]`: sign-in by others.
 
 use super::ConfigError;
 use super::reader::Section;
@@ -20,6 +20,12 @@ pub struct ExternalSection {
     pub linking_domains: BTreeMap<String, String>,
     pub custom_enabled: bool,
     pub custom_max: u32,
+    /// Where every sign-in by a provider ends, whatever the client asked for.
+    pub redirect_url: String,
+    /// A further audience of Apple's ID tokens.
+    pub ios_bundle_id: String,
+    /// Further issuers of ID tokens, with the clients that their tokens may be for.
+    pub id_token_issuers: BTreeMap<String, Vec<String>>,
 }
 
 /// `[auth.external.<provider>]`
@@ -45,6 +51,9 @@ impl Default for ExternalSection {
             linking_domains: BTreeMap::new(),
             custom_enabled: true,
             custom_max: 0,
+            redirect_url: String::new(),
+            ios_bundle_id: String::new(),
+            id_token_issuers: BTreeMap::new(),
         }
     }
 }
@@ -66,6 +75,9 @@ impl ExternalSection {
             automatic_linking: self.automatic_linking,
             allow_unverified_email: self.allow_unverified_email,
             linking_domains: self.linking_domains.clone(),
+            redirect_url: self.redirect_url.clone(),
+            ios_bundle_id: self.ios_bundle_id.clone(),
+            id_token_issuers: self.id_token_issuers.clone(),
             ..auth::ExternalSettings::default()
         };
         to.custom.enabled = self.custom_enabled;
@@ -74,7 +86,26 @@ impl ExternalSection {
     }
 }
 
-/// Takes the three tables out of `[auth]`.
+/// `[auth.id_tokens]`: an app's bundle, and issuers that no provider of the list stands for. Many trust such an issuer,
+/// so one without the project's own clients would open the project to everybody's.
+fn id_tokens(mut section: Section<'_>) -> Result<(String, BTreeMap<String, Vec<String>>), ConfigError> {
+    let ios_bundle_id = section.text("ios_bundle_id")?.unwrap_or_default();
+    let mut table = section.section("issuers")?;
+    let mut issuers = BTreeMap::new();
+    for issuer in table.keys() {
+        let clients = table.texts(&issuer)?.unwrap_or_default();
+        if !issuer.starts_with("https://") || clients.is_empty() || clients.iter().any(String::is_empty) {
+            let expected = "an issuer's https:// address with a list of client ids";
+            return Err(table.refuse(&issuer, expected, "something else".to_owned()));
+        }
+        issuers.insert(issuer, clients);
+    }
+    table.finish();
+    section.finish();
+    Ok((ios_bundle_id, issuers))
+}
+
+/// Takes the four tables out of `[auth]`.
 pub(super) fn read(auth: &mut Section<'_>) -> Result<ExternalSection, ConfigError> {
     let default = ExternalSection::default();
     let mut external = auth.section("external")?;
@@ -97,6 +128,7 @@ pub(super) fn read(auth: &mut Section<'_>) -> Result<ExternalSection, ConfigErro
         }
     }
     domains.finish();
+    let (ios_bundle_id, id_token_issuers) = id_tokens(auth.section("id_tokens")?)?;
     let mut custom = auth.section("custom_providers")?;
     let section = ExternalSection {
         providers,
@@ -107,6 +139,9 @@ pub(super) fn read(auth: &mut Section<'_>) -> Result<ExternalSection, ConfigErro
         linking_domains,
         custom_enabled: custom.flag("enabled")?.unwrap_or(default.custom_enabled),
         custom_max: custom.number("max", 0, 10_000)?.map_or(default.custom_max, |max| max as u32),
+        redirect_url: super::auth::url(&mut linking, "redirect_url")?,
+        ios_bundle_id,
+        id_token_issuers,
     };
     linking.finish();
     custom.finish();

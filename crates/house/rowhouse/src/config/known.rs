@@ -2,7 +2,7 @@
 //! here (container settings). They are ignored without a word.
 
 /// Whole tables, with all below them, and single keys.
-const KNOWN: [&str; 26] = [
+const KNOWN: [&str; 23] = [
     "api.auto_expose_new_tables",
     "api.tls",
     "api.external_url",
@@ -26,20 +26,7 @@ const KNOWN: [&str; 26] = [
     "analytics",
     "experimental",
     "remotes",
-    "auth.third_party",
-    "auth.external_url",
-    "auth.jwt_issuer",
 ];
-/// Below `auth.email`, `auth.sms` and `auth.mfa`: texts, servers and providers.
-const KNOWN_AUTH: [&str; 6] = [
-    "auth.mfa.phone.max_frequency",
-    "auth.mfa.phone.otp_length",
-    "auth.mfa.phone.template",
-    "auth.publishable_key",
-    "auth.secret_key",
-    "auth.service_role_key",
-];
-
 pub(super) fn is_known(path: &str) -> bool {
-    KNOWN.contains(&path) || KNOWN_AUTH.contains(&path) || path == "auth.anon_key"
+    KNOWN.contains(&path)
 }

@@ -267,3 +267,74 @@ fn passkeys_and_sessions_are_read() {
     assert_eq!(auth.sessions.refresh_token_algorithm_version, 2);
     assert_eq!(auth.sessions.refresh_token_upgrade_percentage, 50);
 }
+
+#[test]
+fn every_key_of_the_clis_auth_section_is_honoured_or_told_of() {
+    let (config, warnings) = read(
+        r#"
+        [auth]
+        external_url = "https://id.app.test/auth/v1/"
+        jwt_issuer = "https://issuer.test"
+        anon_key = "x"
+        [auth.mfa.phone]
+        enroll_enabled = true
+        verify_enabled = true
+        otp_length = 8
+        template = "Code {{ .Code }}"
+        max_frequency = "7s"
+        [auth.sms]
+        otp_length = 7
+        otp_expiry = 90
+        [auth.rate_limit]
+        sso = 1
+        saml_assertion = 2
+        mfa = 3
+        oauth_register = 4
+        [auth.linking]
+        redirect_url = "https://app.test/in"
+        [auth.id_tokens]
+        ios_bundle_id = "test.app"
+        [auth.id_tokens.issuers]
+        "https://gitlab.test" = ["one", "two"]
+        [auth.third_party.firebase]
+        enabled = true
+        project_id = "p"
+        [auth.third_party.clerk]
+        enabled = false
+        domain = "x.test"
+        "#,
+    )
+    .unwrap();
+    assert_eq!(
+        warnings,
+        [
+            "auth.third_party.firebase: tokens of other services are not taken by this version, ignored",
+            "auth.anon_key: the keys that `rowhouse status` names are used instead",
+        ]
+    );
+    let auth = &config.auth;
+    assert_eq!(
+        (&*auth.external_url, &*auth.jwt_issuer),
+        ("https://id.app.test/auth/v1", "https://issuer.test")
+    );
+    let messages = &auth.mfa.phone_messages;
+    assert_eq!((messages.otp_length, messages.max_frequency), (Some(8), Some(Duration::from_secs(7))));
+    assert_eq!(messages.template.as_deref(), Some("Code {{ .Code }}"));
+    assert_eq!((auth.sms.otp_length, auth.sms.otp_expiry_s), (7, 90));
+    let limits = &auth.rate_limit;
+    assert_eq!((limits.sso, limits.saml_assertion, limits.mfa, limits.oauth_register), (1, 2, 3, 4));
+    let external = &auth.external;
+    assert_eq!((&*external.redirect_url, &*external.ios_bundle_id), ("https://app.test/in", "test.app"));
+    assert_eq!(external.id_token_issuers["https://gitlab.test"], ["one", "two"]);
+    for (text, field) in [
+        (
+            "[auth.id_tokens.issuers]\n\"https://gitlab.test\" = []",
+            "auth.id_tokens.issuers.https://gitlab.test",
+        ),
+        ("[auth.id_tokens.issuers]\n\"http://gitlab.test\" = [\"x\"]", "auth.id_tokens.issuers.http"),
+        ("[auth]\nexternal_url = \"id.app.test\"", "auth.external_url: expected an address"),
+        ("[auth.mfa.phone]\notp_length = 4", "auth.mfa.phone.otp_length"),
+    ] {
+        assert!(read(text).unwrap_err().starts_with(field), "{text}");
+    }
+}

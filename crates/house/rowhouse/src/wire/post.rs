@@ -18,6 +18,10 @@ use tokio_util::task::TaskTracker;
 const WAITING_MAX: usize = 100_000;
 /// Projects whose mail is sent at a time.
 const AT_A_TIME: usize = 32;
+/// How many of them may be projects whose last delivery was slow, as those are whose mail server does not answer.
+const SLOW_AT_A_TIME: usize = 8;
+/// Deliveries that take longer are slow.
+const SLOW: Duration = Duration::from_secs(10);
 /// When a project that cannot be reached is tried again.
 const UNREACHABLE_PAUSE: Duration = Duration::from_secs(60);
 /// How long deliveries may take to end when the program does. A message that is being sent then is sent again.
@@ -35,6 +39,19 @@ struct State {
     due: HashMap<ProjectRef, Instant>,
     /// Those whose mail is being sent.
     busy: HashSet<ProjectRef>,
+    /// Those whose last delivery was slow.
+    slow: HashSet<ProjectRef>,
+}
+
+impl State {
+    /// Who is due first of those that may begin, and when.
+    fn first(&self) -> Option<(ProjectRef, Instant)> {
+        let slow_at_work = self.busy.iter().filter(|project| self.slow.contains(*project)).count();
+        let has_room = |project: &ProjectRef| slow_at_work < SLOW_AT_A_TIME || !self.slow.contains(project);
+        let may_begin = |project: &ProjectRef| !self.busy.contains(project) && has_room(project);
+        let waiting = self.due.iter().filter(|(project, _)| may_begin(project));
+        waiting.min_by_key(|(_, at)| **at).map(|(project, at)| (project.clone(), *at))
+    }
 }
 
 /// A project's bell.
@@ -92,11 +109,12 @@ impl Post {
             let (post, wire, stop) = (Arc::clone(&self), wire.clone(), stop.clone());
             tasks.spawn(async move {
                 let _slot = slot;
+                let began = Instant::now();
                 let again = tokio::select! {
                     () = stop.cancelled() => None,
                     again = wire.deliver(&project) => again,
                 };
-                post.state().busy.remove(&project);
+                post.ended(&project, began.elapsed());
                 if let Some(after) = again {
                     post.ring(&project, after);
                 }
@@ -107,14 +125,23 @@ impl Post {
         let _ = tokio::time::timeout(GOODBYE, tasks.wait()).await;
     }
 
+    /// A delivery has ended that took so long.
+    fn ended(&self, project: &ProjectRef, took: Duration) {
+        let mut state = self.state();
+        state.busy.remove(project);
+        if took < SLOW {
+            state.slow.remove(project);
+        } else if state.slow.len() < WAITING_MAX {
+            state.slow.insert(project.clone());
+        }
+    }
+
     /// Waits for a project that is due, and counts it as busy.
     async fn next(&self) -> ProjectRef {
         loop {
             let first = {
                 let mut state = self.state();
-                let free = state.due.iter().filter(|(project, _)| !state.busy.contains(*project));
-                let first = free.min_by_key(|(_, at)| **at).map(|(project, at)| (project.clone(), *at));
-                match first {
+                match state.first() {
                     Some((project, at)) if at <= Instant::now() => {
                         state.due.remove(&project);
                         state.busy.insert(project.clone());
@@ -182,5 +209,30 @@ mod tests {
         post.state().busy.remove(&a);
         assert_eq!(post.next().await, a);
         assert_eq!(post.state().due.keys().collect::<Vec<_>>(), [&far]);
+    }
+
+    #[tokio::test]
+    async fn slow_mail_servers_hold_up_one_another_only() {
+        let post = Arc::new(Post::default());
+        let tarpits: Vec<_> = ('a'..='l').map(project).collect();
+        for tarpit in &tarpits {
+            post.ring(tarpit, Duration::ZERO);
+            assert_eq!(&post.next().await, tarpit);
+        }
+        for tarpit in &tarpits {
+            post.ended(tarpit, SLOW);
+            post.ring(tarpit, Duration::ZERO);
+        }
+        for tarpit in &tarpits[..SLOW_AT_A_TIME] {
+            assert_eq!(&post.next().await, tarpit);
+        }
+        assert_eq!(post.state().first(), None, "the slow ones have no more than their part");
+        post.ring(&project('z'), Duration::ZERO);
+        assert_eq!(post.next().await, project('z'));
+        // One that was quick again is like all others.
+        post.ended(&tarpits[0], Duration::ZERO);
+        assert_eq!(post.next().await, tarpits[SLOW_AT_A_TIME]);
+        post.ring(&tarpits[0], Duration::ZERO);
+        assert_eq!(post.next().await, tarpits[0]);
     }
 }

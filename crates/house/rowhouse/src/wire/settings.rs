@@ -90,7 +90,12 @@ impl ProjectSettings {
     pub fn auth(&self, endpoint: &Endpoint, signing_keys: &[SigningKey], url: &str) -> auth::Settings {
         let from = &self.auth;
         let keys = Arc::new(platform::projects::signing_keys::key_set(signing_keys));
-        let mut to = auth::Settings::new(keys, &*from.site_url, format!("{url}/auth/v1"));
+        let own = format!("{url}/auth/v1");
+        let url = Some(&from.external_url).filter(|url| !url.is_empty()).unwrap_or(&own);
+        let mut to = auth::Settings::new(keys, &*from.site_url, url);
+        if !from.jwt_issuer.is_empty() {
+            to.jwt_issuer.clone_from(&from.jwt_issuer);
+        }
         to.uri_allow_list.clone_from(&from.additional_redirect_urls);
         to.jwt_expiry = Duration::from_secs(from.jwt_expiry_s);
         to.disable_signup = !from.enable_signup;
@@ -105,6 +110,8 @@ impl ProjectSettings {
         to.mailer_max_frequency = from.email.max_frequency;
         to.sms_autoconfirm = !from.sms.enable_confirmations;
         to.sms_max_frequency = from.sms.max_frequency;
+        to.sms_otp_length = usize::try_from(from.sms.otp_length).unwrap_or(6);
+        to.sms_otp_expiry = Duration::from_secs(from.sms.otp_expiry_s);
         to.password_min_length = usize::try_from(from.minimum_password_length).unwrap_or(6);
         to.password_required_characters = required_characters(&from.password_requirements);
         to.update_password_require_reauthentication = from.email.secure_password_change;
@@ -132,6 +139,10 @@ impl ProjectSettings {
         to.rate_limits.verify = limit(from.rate_limit.token_verifications);
         to.rate_limits.email_sent = limit(from.rate_limit.email_sent);
         to.rate_limits.sms_sent = limit(from.rate_limit.sms_sent);
+        to.rate_limits.sso = limit(from.rate_limit.sso);
+        to.rate_limits.saml_assertion = limit(from.rate_limit.saml_assertion);
+        to.rate_limits.mfa = limit(from.rate_limit.mfa);
+        to.rate_limits.oauth_register = limit(from.rate_limit.oauth_register);
         to.extra_settings.clone_from(&endpoint.extra_settings);
         to.sms_test_otp = from.sms.test_otp.clone().into_iter().collect();
         to.mfa.totp_enroll = from.mfa.totp.enroll_enabled;
@@ -148,8 +159,10 @@ impl ProjectSettings {
         to.rate_limits.web3 = limit(from.rate_limit.web3);
         to.protection = from.protection.settings();
         to.sms.template.clone_from(&from.sms.template);
-        to.sms.factor_template.clone_from(&from.sms.template);
-        to.sms.factor_max_frequency = from.sms.max_frequency;
+        let factor = &from.mfa.phone_messages;
+        to.sms.factor_template.clone_from(factor.template.as_ref().unwrap_or(&from.sms.template));
+        to.sms.factor_max_frequency = factor.max_frequency.unwrap_or(from.sms.max_frequency);
+        to.sms.factor_otp_length = usize::try_from(factor.otp_length.unwrap_or(6)).unwrap_or(6);
         if let Some(gateway) = &from.sms.gateway {
             to.sms_provider.clone_from(&gateway.provider);
             to.sms.gateway = gateway.settings();
@@ -257,10 +270,35 @@ mod tests {
     }
 
     #[test]
+    fn addresses_codes_and_limits_reach_auth() {
+        let mut settings = ProjectSettings::default();
+        let auth = settings.auth(&endpoint(None), &secrets(&["s"]), "http://x");
+        assert_eq!((&*auth.external_url, &*auth.jwt_issuer), ("http://x/auth/v1", "http://x/auth/v1"));
+        settings.auth.external_url = "https://id.app.test/auth/v1".to_owned();
+        settings.auth.sms.template = "{{ .Code }} it is".to_owned();
+        settings.auth.sms.otp_length = 8;
+        settings.auth.rate_limit.sso = 7;
+        let auth = settings.auth(&endpoint(None), &secrets(&["s"]), "http://x");
+        assert_eq!(
+            (&*auth.external_url, &*auth.jwt_issuer),
+            (&*settings.auth.external_url, &*auth.external_url)
+        );
+        assert_eq!((auth.sms_otp_length, auth.rate_limits.sso, auth.rate_limits.saml_assertion), (8, 7, 15));
+        assert_eq!((&*auth.sms.factor_template, auth.sms.factor_otp_length), ("{{ .Code }} it is", 6));
+        settings.auth.jwt_issuer = "https://issuer.test".to_owned();
+        settings.auth.mfa.phone_messages.otp_length = Some(9);
+        settings.auth.mfa.phone_messages.template = Some("{{ .Code }}!".to_owned());
+        let auth = settings.auth(&endpoint(None), &secrets(&["s"]), "http://x");
+        assert_eq!(auth.jwt_issuer, "https://issuer.test");
+        assert_eq!((&*auth.sms.factor_template, auth.sms.factor_otp_length), ("{{ .Code }}!", 9));
+    }
+
+    #[test]
     fn providers_reach_auth() {
         let stored = serde_json::json!({ "auth": { "external": {
             "providers": { "github": { "enabled": true, "client_id": "a, b", "secret": "s", "url": "https://git.test" } },
-            "custom_max": 3,
+            "custom_max": 3, "redirect_url": "https://app.test/in", "ios_bundle_id": "test.app",
+            "id_token_issuers": { "https://gitlab.test": ["c"] },
         } } });
         let settings: ProjectSettings = serde_json::from_value(stored).unwrap();
         let external = settings.auth(&endpoint(None), &secrets(&["s"]), "http://x").external;
@@ -272,6 +310,8 @@ mod tests {
         );
         assert!(external.automatic_linking && external.custom.enabled);
         assert_eq!(external.custom.max, 3);
+        assert_eq!((&*external.redirect_url, &*external.ios_bundle_id), ("https://app.test/in", "test.app"));
+        assert_eq!(external.id_token_issuers["https://gitlab.test"], ["c"]);
     }
 
     #[test]

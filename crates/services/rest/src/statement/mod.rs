@@ -1,7 +1,8 @@
 //! The third stage: a plan becomes one statement that returns one row.
 //!
 //! The row holds the numbers of rows, what the transaction left in its settings and the body, made in the database.
-//! The body is last, so that all else is known before it has come. Only lines of JSON that are read come row by row
+//! The body is last, so that all else is known before it has come; in an explained statement, which has none, it stands
+//! where the reference has it. Only lines of JSON that are read come row by row
 //! ([`lines`]). The statement's text depends on the request's shape only: every value is a parameter.
 
 mod call;
@@ -156,15 +157,29 @@ fn read(f: &mut Fragment, rows: &Rows, request: &Request, settings: &Settings) {
     f.push("select ");
     total(f, rows, &request.prefer, settings, Some("count(*)"));
     f.push(", count(*), ");
-    settings_left(f);
-    f.push(", ");
-    if rows.keyset.is_some() {
-        next(f, rows);
-        f.push(", ");
-    }
-    body(f, &rows.maker, Shape::Rows);
+    end_of_row(f, rows, Shape::Rows, |f| {
+        settings_left(f);
+        if rows.keyset.is_some() {
+            f.push(", ");
+            next(f, rows);
+        }
+    });
     f.push(" from ");
     from_rows(f, &rows.root, shared);
+}
+
+/// The columns before the body, and the body. A plan names them in the reference's order, by which its clients find
+/// the body: there it stands before the others.
+fn end_of_row(f: &mut Fragment, rows: &Rows, shape: Shape, others: impl FnOnce(&mut Fragment)) {
+    if matches!(rows.media, MediaType::Plan(_)) {
+        body(f, &rows.maker, shape);
+        f.push(", ");
+        others(f);
+    } else {
+        others(f);
+        f.push(", ");
+        body(f, &rows.maker, shape);
+    }
 }
 
 /// The keys that tell whether there is another page and where it begins.
@@ -242,13 +257,14 @@ fn write(f: &mut Fragment, rows: &Rows, work: &Write, request: &Request) {
     f.push(" select null::bigint, count(*), ");
     location(f, work, request);
     f.push(", ");
-    settings_left(f);
-    f.push(if work.counts_inserted() {
-        ", nullif(current_setting('pgrst.inserted', true), '')::int, "
-    } else {
-        ", null, "
+    end_of_row(f, rows, Shape::Rows, |f| {
+        settings_left(f);
+        f.push(if work.counts_inserted() {
+            ", nullif(current_setting('pgrst.inserted', true), '')::int"
+        } else {
+            ", null"
+        });
     });
-    body(f, &rows.maker, Shape::Rows);
     f.push(" from ");
     if rows.maker == Maker::Nothing {
         f.push("pgrst_source as _rest_t");
@@ -281,9 +297,7 @@ fn call(f: &mut Fragment, rows: &Rows, call: &Call, request: &Request, settings:
     f.push(" select ");
     total(f, rows, &request.prefer, settings, Some(returned));
     f.push(", ").push(returned).push(", ");
-    settings_left(f);
-    f.push(", ");
-    body(f, &rows.maker, Shape::of(function));
+    end_of_row(f, rows, Shape::of(function), settings_left);
     f.push(" from ");
     if rows.maker == Maker::Value {
         // A function that is called in the list after the settings would set them too late: here it is called before.

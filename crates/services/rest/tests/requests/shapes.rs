@@ -44,3 +44,25 @@ async fn a_changed_schema_changes_the_plan() {
     tokio::time::timeout(std::time::Duration::from_secs(20), renewed).await.unwrap();
     assert_eq!(insert().await.status, StatusCode::CREATED);
 }
+
+#[tokio::test]
+async fn plans_name_the_body_where_the_reference_does() {
+    let api = Api::with(Settings { db_plan_enabled: true, ..settings() }).await;
+    let explain = [
+        ("accept", "application/vnd.pgrst.plan+json; options=verbose"),
+        ("prefer", "return=representation"),
+    ];
+    for (method, target, body, at) in [
+        ("GET", "/people?select=id", "", 2),
+        ("GET", "/rpc/todos_of?who=1", "", 2),
+        ("POST", "/people", r#"{"id": 9, "name": "Eve"}"#, 3),
+        ("PATCH", "/people?id=eq.1", r#"{"name": "Eve"}"#, 3),
+    ] {
+        let answer = api.send(method, target, &explain, body).await;
+        let plan: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+        let column = plan[0]["Plan"]["Output"][at].as_str().unwrap_or_default();
+        assert!(column.contains("json_agg"), "{method} {target}: {plan}");
+    }
+    // What is not explained ends with it.
+    assert_eq!(api.get("/people?select=id&order=id").await.body, r#"[{"id":1}, \n {"id":2}]"#.replace("\\n", "\n"));
+}

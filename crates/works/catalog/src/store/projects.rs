@@ -219,6 +219,24 @@ pub async fn project_merge_settings(
     Ok(())
 }
 
+/// The same, if the setting `part` is still as it was read; whether it was.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn project_change_settings(
+    c: &mut Connection,
+    project: &ProjectRef,
+    settings: &Map<String, Value>,
+    (part, was): (&str, Option<&Value>),
+) -> Result<bool, Error> {
+    let sql = "update catalog.projects
+        set settings = jsonb_strip_nulls(settings || $2::jsonb), updated_at = now()
+        where ref = $1 and settings -> $3 is not distinct from $4::jsonb";
+    let was = was.map_or_else(pg::null, |was| text(was.to_string()));
+    let params = [text(project.as_str()), text(Value::Object(settings.clone()).to_string()), text(part), was];
+    Ok(c.query(sql, &params).await?.affected() == 1)
+}
+
 /// Forgets a project with its keys and secrets. Repeatable.
 ///
 /// # Errors
