@@ -148,6 +148,8 @@ mod tests {
         assert!(!hasher.verify("secret", Some("not a hash")).await.unwrap());
         assert!(!is_outdated(&hashed) && is_outdated(&hashed.replace("$10$", "$04$")));
         assert!(is_hash(&hashed) && is_hash(NOBODY) && !is_hash("x"));
+        // Nobody's is as dear as anybody's, and is computed: an error would be found at once.
+        assert!(cost(NOBODY) == Some(COST) && matches!(bcrypt::verify("secret", NOBODY), Ok(false)));
     }
 
     #[tokio::test]

@@ -16,6 +16,7 @@ mod oauth_clients;
 mod oauth_server;
 mod passkeys;
 mod peer;
+mod properties;
 mod providers;
 mod races;
 mod realms;
