@@ -88,7 +88,7 @@ async fn the_banned_prove_nothing() {
     let refused = world.post("/token?grant_type=pkce", exchange).await;
     assert_eq!(
         (refused.status, refused.body["error_code"].as_str()),
-        (400, Some("user_banned")),
+        (403, Some("user_banned")),
         "{}",
         refused.text
     );

@@ -48,10 +48,8 @@ async fn a_changed_schema_changes_the_plan() {
 #[tokio::test]
 async fn plans_name_the_body_where_the_reference_does() {
     let api = Api::with(Settings { db_plan_enabled: true, ..settings() }).await;
-    let explain = [
-        ("accept", "application/vnd.pgrst.plan+json; options=verbose"),
-        ("prefer", "return=representation"),
-    ];
+    let explain =
+        [("accept", "application/vnd.pgrst.plan+json; options=verbose"), ("prefer", "return=representation")];
     for (method, target, body, at) in [
         ("GET", "/people?select=id", "", 2),
         ("GET", "/rpc/todos_of?who=1", "", 2),
@@ -64,5 +62,8 @@ async fn plans_name_the_body_where_the_reference_does() {
         assert!(column.contains("json_agg"), "{method} {target}: {plan}");
     }
     // What is not explained ends with it.
-    assert_eq!(api.get("/people?select=id&order=id").await.body, r#"[{"id":1}, \n {"id":2}]"#.replace("\\n", "\n"));
+    assert_eq!(
+        api.get("/people?select=id&order=id").await.body,
+        r#"[{"id":1}, \n {"id":2}]"#.replace("\\n", "\n")
+    );
 }
