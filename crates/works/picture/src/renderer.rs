@@ -1,0 +1,266 @@
+//! The threads that render, and who may use them.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use crate::limits::Admission;
+use crate::queue::{Bounds, Queue};
+use crate::{Error, Excess, Limits, Options, Rendered, job};
+
+/// A thread that has had nothing to do for so long ends.
+const IDLE: Duration = Duration::from_secs(20);
+
+/// How much a [`Renderer`] may use.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Most pictures worked on at once.
+    pub threads: usize,
+    /// How far the threads step behind others, 0–19.
+    pub niceness: i32,
+    /// Most pictures that wait; a quarter of them from one owner.
+    pub queue: usize,
+    /// Most bytes of sources that wait.
+    pub queue_bytes: u64,
+    /// How long a caller waits, in the line and for the work together.
+    pub time_limit: Duration,
+    /// Most memory that all jobs take together, by estimate.
+    pub memory: u64,
+    /// Limits of one picture.
+    pub limits: Limits,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            // With one thread only, one owner would have all of them.
+            threads: (cores / 2).max(2),
+            niceness: 10,
+            queue: 256,
+            queue_bytes: 256 * 1024 * 1024,
+            time_limit: Duration::from_secs(15),
+            memory: 1024 * 1024 * 1024,
+            limits: Limits::default(),
+        }
+    }
+}
+
+type Work =
+    dyn Fn(&[u8], &Options, &mut Admission<'_>, &dyn Fn() -> bool) -> Result<Rendered, Error> + Send + Sync;
+
+/// Renders pictures in threads of its own. Cheap to clone; threads are started when there is work and end without.
+#[derive(Clone)]
+pub struct Renderer {
+    handle: Arc<Handle>,
+}
+
+/// Closes the queue when the last [`Renderer`] is gone.
+struct Handle {
+    shared: Arc<Shared>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.shared.lock().closed = true;
+        self.shared.work_came.notify_all();
+    }
+}
+
+struct Shared {
+    settings: Settings,
+    work: Box<Work>,
+    state: Mutex<State>,
+    work_came: Condvar,
+    memory: Mutex<u64>,
+    memory_came: Condvar,
+}
+
+struct State {
+    queue: Queue<Job>,
+    threads: usize,
+    idle: usize,
+    closed: bool,
+}
+
+struct Job {
+    source: Bytes,
+    options: Options,
+    deadline: Instant,
+    answer: oneshot::Sender<Result<Rendered, Error>>,
+}
+
+impl Job {
+    fn wanted(&self) -> bool {
+        !self.answer.is_closed() && Instant::now() < self.deadline
+    }
+}
+
+impl Renderer {
+    /// A renderer without threads yet.
+    pub fn new(settings: Settings) -> Self {
+        Self::working(settings, Box::new(job::render))
+    }
+
+    fn working(mut settings: Settings, work: Box<Work>) -> Self {
+        settings.threads = settings.threads.max(1);
+        // A job that may run at all must find room.
+        settings.memory = settings.memory.max(settings.limits.memory);
+        let bounds = Bounds {
+            waiting: settings.queue,
+            waiting_each: (settings.queue / 4).max(1),
+            running_each: (settings.threads - 1).max(1),
+            weight: settings.queue_bytes,
+        };
+        let shared = Shared {
+            settings,
+            work,
+            state: Mutex::new(State { queue: Queue::new(bounds), threads: 0, idle: 0, closed: false }),
+            work_came: Condvar::new(),
+            memory: Mutex::new(settings.memory),
+            memory_came: Condvar::new(),
+        };
+        Self { handle: Arc::new(Handle { shared: Arc::new(shared) }) }
+    }
+
+    /// What it was made with.
+    pub fn settings(&self) -> &Settings {
+        &self.handle.shared.settings
+    }
+
+    /// Renders `source` for `owner`. A caller that goes away takes its work out of the line; work that has begun ends
+    /// at its next stage.
+    pub async fn render(&self, owner: &str, source: Bytes, options: &Options) -> Result<Rendered, Error> {
+        let shared = &self.handle.shared;
+        if source.len() as u64 > shared.settings.limits.source_bytes {
+            return Err(Error::TooLarge(Excess::Bytes));
+        }
+        let (answer, result) = oneshot::channel();
+        let deadline = Instant::now() + shared.settings.time_limit;
+        let weight = source.len() as u64;
+        shared.submit(owner, weight, Job { source, options: *options, deadline, answer })?;
+        match tokio::time::timeout_at(deadline.into(), result).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(Error::Timeout),
+            Err(_) => Err(Error::Timeout),
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn submit(self: &Arc<Self>, owner: &str, weight: u64, job: Job) -> Result<(), Error> {
+        let mut state = self.lock();
+        if let Err(job) = state.queue.push(owner, weight, job) {
+            state.queue.retain(Job::wanted);
+            state.queue.push(owner, weight, job).map_err(|_| Error::Busy)?;
+        }
+        if state.idle == 0 && state.threads < self.settings.threads {
+            let shared = Arc::clone(self);
+            match std::thread::Builder::new().name("picture".to_owned()).spawn(move || shared.run()) {
+                Ok(_) => state.threads += 1,
+                Err(cause) if state.threads == 0 => {
+                    tracing::error!(%cause, "no thread for pictures");
+                    state.queue.retain(|_| false);
+                    return Err(Error::Internal("no thread"));
+                }
+                Err(_) => {}
+            }
+        }
+        drop(state);
+        self.work_came.notify_one();
+        Ok(())
+    }
+
+    /// What a thread does until there is nothing to do.
+    fn run(&self) {
+        // On Linux this is the priority of the calling thread.
+        let _ = rustix::process::setpriority_process(None, self.settings.niceness);
+        while let Some((owner, job)) = self.next() {
+            self.perform(job);
+            self.lock().queue.done(&owner);
+            // Another of this owner may wait for this very moment.
+            self.work_came.notify_one();
+        }
+    }
+
+    fn next(&self) -> Option<(String, Job)> {
+        let mut state = self.lock();
+        loop {
+            if let Some(next) = state.queue.pop() {
+                return Some(next);
+            }
+            if state.closed {
+                state.threads -= 1;
+                return None;
+            }
+            state.idle += 1;
+            let (woken, timeout) =
+                self.work_came.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
+            state = woken;
+            state.idle -= 1;
+            if timeout.timed_out() && state.queue.waiting() == 0 {
+                state.threads -= 1;
+                return None;
+            }
+        }
+    }
+
+    fn perform(&self, job: Job) {
+        if !job.wanted() {
+            return;
+        }
+        let mut taken = Vec::new();
+        let mut reserve = |bytes: u64| {
+            taken.push(self.take_memory(bytes, &job)?);
+            Ok(())
+        };
+        let mut admission = Admission { limits: self.settings.limits, reserve: &mut reserve };
+        let going = || job.wanted();
+        // A decoder that panics on a crafted file must not take the thread with it.
+        let result =
+            catch_unwind(AssertUnwindSafe(|| (self.work)(&job.source, &job.options, &mut admission, &going)))
+                .unwrap_or_else(|_| {
+                    tracing::error!("a picture made the renderer panic");
+                    Err(Error::Internal("panic"))
+                });
+        drop(taken);
+        // Nobody may be waiting any more.
+        let _ = job.answer.send(result);
+    }
+
+    fn take_memory(&self, bytes: u64, job: &Job) -> Result<Memory<'_>, Error> {
+        let mut free = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        while *free < bytes {
+            let left = job.deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || job.answer.is_closed() {
+                return Err(Error::Timeout);
+            }
+            free = self.memory_came.wait_timeout(free, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        *free -= bytes;
+        Ok(Memory { shared: self, bytes })
+    }
+}
+
+/// Memory that a job has taken of what all share.
+struct Memory<'a> {
+    shared: &'a Shared,
+    bytes: u64,
+}
+
+impl Drop for Memory<'_> {
+    fn drop(&mut self) {
+        *self.shared.memory.lock().unwrap_or_else(PoisonError::into_inner) += self.bytes;
+        self.shared.memory_came.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests;
