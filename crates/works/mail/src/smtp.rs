@@ -74,11 +74,12 @@ impl Smtp {
 
     /// The address that is dialled: looked at after the name has been resolved, so that no name leads inside.
     async fn address(&self) -> Result<IpAddr, SendError> {
-        let lookup = tokio::net::lookup_host((self.host.as_str(), self.port));
-        let found = tokio::time::timeout(LOOKUP_TIMEOUT, lookup).await;
-        let found = found.map_err(|_| SendError::passing("the server's name cannot be resolved in time"))?;
-        let found = found.map_err(|_| SendError::passing("the server's name cannot be resolved"))?;
-        let mut addresses = found.map(|address| address.ip());
+        let found = outbound::look_up(&self.host, self.port, LOOKUP_TIMEOUT).await;
+        let found = found.map_err(|error| match error {
+            outbound::Error::Timeout => SendError::passing("the server's name cannot be resolved in time"),
+            _ => SendError::passing("the server's name cannot be resolved"),
+        })?;
+        let mut addresses = found.into_iter().map(|address| address.ip());
         let allowed = addresses.find(|address| self.reach == Reach::Anywhere || is_public(*address));
         allowed.ok_or_else(|| SendError::passing("the server is not on the public internet"))
     }

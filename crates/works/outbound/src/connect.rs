@@ -1,6 +1,7 @@
 //! From the address in a request to a connection: look up, look at, dial, and TLS.
 
 use crate::address::is_public;
+use crate::names::Names;
 use crate::{Error, Reach};
 use http::Uri;
 use hyper_util::client::legacy::connect::{Connected, Connection};
@@ -15,13 +16,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// Look-ups of one share at a time. A look-up cannot be stopped: it holds a thread until the system gives up, and
-/// these may not become all threads because somebody's name servers are slow.
-const LOOKUPS_MAX: usize = 4;
 /// Addresses of a name that are tried in turn, and how long each.
 const ADDRESSES_MAX: usize = 4;
 const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -33,21 +30,25 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
 pub(crate) struct Connector {
     reach: Reach,
     tls: Result<TlsConnector, String>,
-    lookups: Arc<Semaphore>,
+    names: Names,
 }
 
 impl Connector {
     pub(crate) fn new(reach: Reach, authorities: &[Vec<u8>]) -> Connector {
         let tls = tls(authorities).map(|config| TlsConnector::from(Arc::new(config)));
-        Connector { reach, tls, lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)) }
+        Connector { reach, tls, names: Names::default() }
     }
 
     pub(crate) fn share(&self) -> Connector {
-        Connector { lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)), ..self.clone() }
+        Connector { names: Names::default(), ..self.clone() }
     }
 
     pub(crate) fn reach(&self) -> Reach {
         self.reach
+    }
+
+    pub(crate) fn names(&self) -> &Names {
+        &self.names
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {
@@ -76,7 +77,7 @@ impl Connector {
     async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Error> {
         let mut addresses = match host.parse::<IpAddr>() {
             Ok(address) => vec![SocketAddr::new(address, port)],
-            Err(_) => self.look_up(host.to_owned(), port).await?,
+            Err(_) => self.names.look_up(host, port, CONNECT_TIMEOUT).await?,
         };
         if self.reach == Reach::Public {
             addresses.retain(|address| is_public(address.ip()));
@@ -86,24 +87,6 @@ impl Connector {
             return Err(Error::Address("its host is not on the public internet".to_owned()));
         }
         Ok(addresses)
-    }
-
-    /// What the system says of a name. It also reads the old spellings of addresses, such as `0x7f.1`, so these
-    /// are judged by what they stand for.
-    async fn look_up(&self, host: String, port: u16) -> Result<Vec<SocketAddr>, Error> {
-        let turn = Arc::clone(&self.lookups).acquire_owned().await.map_err(|_| Error::Timeout)?;
-        // The turn is over when the thread is free again, not when the caller has given up.
-        let lookup = tokio::spawn(async move {
-            let found = tokio::net::lookup_host((host.as_str(), port)).await.map(Iterator::collect::<Vec<_>>);
-            drop(turn);
-            found
-        });
-        match lookup.await {
-            Ok(Ok(found)) if !found.is_empty() => Ok(found),
-            Ok(Ok(_)) => Err(Error::Connect("its host is not known".to_owned())),
-            Ok(Err(error)) => Err(Error::Connect(error.to_string())),
-            Err(_) => Err(Error::Connect("the look-up was given up".to_owned())),
-        }
     }
 }
 

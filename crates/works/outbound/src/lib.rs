@@ -6,12 +6,15 @@
 //! has one deadline and one size limit for everything in it.
 //!
 //! Each project gets its own [`Client::share`]: connections, calls at a time and look-ups of names are counted in
-//! it, so that a project whose servers are slow waits for itself alone.
+//! it, so that a project whose servers are slow waits for itself alone. [`look_up`] is how all of the house asks for a
+//! name: its threads are counted over all projects.
 
 mod address;
 mod connect;
+mod names;
 
 pub use address::is_public;
+pub use names::look_up;
 
 use base64::Engine;
 use bytes::Bytes;
@@ -20,6 +23,7 @@ use http::{HeaderValue, Request, Response, Uri, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -123,6 +127,14 @@ impl Client {
     /// Which addresses this client calls.
     pub fn reach(&self) -> Reach {
         self.connector.reach()
+    }
+
+    /// The addresses of a host, whether or not this client calls them. See [`look_up`].
+    ///
+    /// # Errors
+    /// As [`look_up`].
+    pub async fn look_up(&self, host: &str, port: u16, timeout: Duration) -> Result<Vec<SocketAddr>, Error> {
+        self.connector.names().look_up(host, port, timeout).await
     }
 
     /// Sends a request with an absolute URL and reads the whole answer, whatever its status. User and password

@@ -11,6 +11,7 @@ pub fn check(source: &Source) -> Vec<Finding> {
     }
     environment(source, &mut findings);
     unwraps(source, &mut findings);
+    look_ups(source, &mut findings);
     sleeps_in_tests(source, &mut findings);
     formatted_sql(source, &mut findings);
     error_bodies(source, &mut findings);
@@ -67,6 +68,17 @@ fn unwraps(source: &Source, findings: &mut Vec<Finding>) {
     for at in source.find(".unwrap()").filter(|at| !source.in_test(*at)) {
         let message = "no unwrap outside tests: handle it, or state the invariant with expect";
         findings.push(Finding::new(source.place(at), message));
+    }
+}
+
+/// A look-up takes a thread for as long as the system likes: `outbound` counts them.
+fn look_ups(source: &Source, findings: &mut Vec<Finding>) {
+    let own = ["crates/works/outbound/", "crates/services/rest/src/standalone/", "crates/dev/"];
+    if own.iter().any(|path| source.path.starts_with(path)) {
+        return;
+    }
+    for at in source.find("lookup_host").filter(|at| !source.in_test(*at)) {
+        findings.push(Finding::new(source.place(at), "names are looked up by outbound::look_up"));
     }
 }
 
@@ -179,6 +191,7 @@ mod tests {
         let cases = [
             "fn f() { let v = std::env::var(\"HOME\"); }",
             "fn f() { g().unwrap(); }",
+            "fn f() { tokio::net::lookup_host(x); }",
             "#[cfg(test)] mod tests { fn f() { std::thread::sleep(d); } }",
             "fn f() { format!(\"select * from {table}\"); }",
             "fn f() { format!(\"update {table} set a = 1\"); }",

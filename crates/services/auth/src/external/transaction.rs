@@ -10,8 +10,9 @@ use crate::issue::{Grant, NewSession};
 use crate::moment::Moment;
 use crate::refusal::{Outcome, Refusal, database, refuse};
 use crate::store::audit::Actor;
-use crate::store::db::{Step, first, last};
+use crate::store::db::{Step, Unit, first, last};
 use crate::store::records::{FlowState, User};
+use crate::store::users::NewUser;
 use crate::store::{flow_states, users};
 use serde_json::Value;
 use uuid::Uuid;
@@ -143,26 +144,23 @@ async fn attempt(
         Ending::Code { .. } => flow_states::lock(flow),
     }));
     steps.extend(purpose.load(arrival));
-    let (mut unit, results) = auth.db.begin(steps).await.map_err(trouble)?;
+    let (unit, results) = auth.db.begin(steps).await.map_err(trouble)?;
     let (spent_rows, results) = results.split_at(spending);
     let (flow_rows, found) = results.split_at(usize::from(flow.is_some()));
     let decided = besides
         .check_spent(spent_rows)
         .and_then(|()| code_of(flow_rows))
         .and_then(|code| purpose.admit(auth, call, arrival, found).map(|admission| (admission, code)));
-    let decided = match decided {
-        Ok((Admission { new: Some(new), user, steps, refusal }, code)) => {
-            let asked = hook::before_user_created(auth, call, &new, Some(&mut unit)).await;
-            asked.map(|()| (Admission { new: Some(new), user, steps, refusal }, code))
-        }
-        other => other,
-    };
     let (admission, code) = match decided {
         Ok(decided) => decided,
         Err(refusal) => {
             unit.rollback().await.map_err(trouble)?;
             return Err(refusal.into());
         }
+    };
+    let unit = match &admission.new {
+        Some(new) => ask_before(auth, call, unit, new).await?,
+        None => unit,
     };
     let Admission { user, mut steps, refusal, new } = admission;
     let id = user;
@@ -191,6 +189,24 @@ async fn attempt(
             Ok(Ended::Code(code))
         }
     }
+}
+
+/// Asks the hook whether somebody may become a user: a function in the transaction, a server while none is open.
+async fn ask_before(auth: &Auth, call: &Call, mut unit: Unit, new: &NewUser) -> Result<Unit, Trouble> {
+    let Some(hook) = &auth.settings.hooks.before_user_created else { return Ok(unit) };
+    if hook.is_function() {
+        return match hook::before_user_created(auth, call, new, Some(&mut unit)).await {
+            Ok(()) => Ok(unit),
+            Err(refusal) => {
+                unit.rollback().await.map_err(trouble)?;
+                Err(refusal.into())
+            }
+        };
+    }
+    let paused = unit.pause().await.map_err(trouble)?;
+    hook::before_user_created(auth, call, new, None).await?;
+    let resumed = paused.resume(&auth.db).await.map_err(trouble)?;
+    resumed.ok_or_else(|| Trouble::Taken(handover::changed()))
 }
 
 /// Tells the hook of new users.

@@ -44,6 +44,8 @@ const PROTECTED: [&str; 13] = [
 
 /// How long lists are and how many keys objects have.
 const ENTRIES_MAX: usize = 100;
+/// For a name to be looked up.
+const LOOKUP_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -370,10 +372,9 @@ async fn check_address(auth: &Auth, url: &str) -> Outcome<()> {
     let addresses: Vec<IpAddr> = match host.parse() {
         Ok(address) => vec![address],
         Err(_) => {
-            let found =
-                tokio::time::timeout(std::time::Duration::from_secs(5), tokio::net::lookup_host((host, 443)));
-            let found = found.await.ok().and_then(Result::ok);
-            found.ok_or_else(|| invalid("Unable to resolve hostname"))?.map(|socket| socket.ip()).collect()
+            let found = auth.settings.outbound.look_up(&host, 443, LOOKUP_TIMEOUT).await;
+            let found = found.map_err(|_| invalid("Unable to resolve hostname"))?;
+            found.into_iter().map(|socket| socket.ip()).collect()
         }
     };
     if addresses.is_empty() {

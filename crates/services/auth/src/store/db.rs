@@ -1,5 +1,6 @@
 //! Transactions of one project: its settings first, then the statements, in as few round trips as possible.
 
+use bytes::Bytes;
 use pg::{Error, Param, Pipeline, Pool, PooledConnection, Rows};
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -44,7 +45,19 @@ pub(crate) struct Db {
 /// A transaction that stays open between round trips. Dropped, it is rolled back.
 pub(crate) struct Unit {
     connection: PooledConnection,
+    opening: Opening,
 }
+
+/// What a transaction began with, and what that found.
+#[derive(Debug)]
+struct Opening {
+    steps: Vec<Step>,
+    found: Vec<Rows>,
+}
+
+/// A transaction that was undone while somebody else is asked, and can be opened again where nothing has changed.
+#[derive(Debug)]
+pub(crate) struct Paused(Opening);
 
 impl Db {
     pub(crate) fn new(pool: Pool, settings: &[(String, String)]) -> Db {
@@ -78,12 +91,13 @@ impl Db {
         let mut connection = self.pool.get().await?;
         let mut all = Pipeline::new();
         all.step("begin", Vec::new());
-        for step in std::iter::once(self.prologue.clone()).chain(steps) {
+        for step in std::iter::once(&self.prologue).chain(&steps).cloned() {
             all.step(step.sql, step.params);
         }
         let mut results = connection.run(&all).await?;
         results.drain(..2);
-        Ok((Unit { connection }, results))
+        let opening = Opening { steps, found: results.clone() };
+        Ok((Unit { connection, opening }, results))
     }
 }
 
@@ -101,9 +115,37 @@ impl Unit {
     }
 
     /// Undoes it, which keeps the connection; dropping would cost the pool a new one.
-    pub(crate) async fn rollback(mut self) -> Result<(), Error> {
-        self.connection.query("rollback", &[]).await.map(drop)
+    pub(crate) async fn rollback(self) -> Result<(), Error> {
+        self.pause().await.map(drop)
     }
+
+    /// Undoes it and gives the connection back, so that nobody waits for it while somebody else is asked.
+    pub(crate) async fn pause(mut self) -> Result<Paused, Error> {
+        self.connection.query("rollback", &[]).await?;
+        Ok(Paused(self.opening))
+    }
+}
+
+impl Paused {
+    /// Opens the transaction again; nothing when its first statements find something else than they did before, so
+    /// that what was decided then may not hold any more.
+    pub(crate) async fn resume(self, db: &Db) -> Result<Option<Unit>, Error> {
+        let Paused(Opening { steps, found }) = self;
+        let (unit, now) = db.begin(steps).await?;
+        if is_same(&found, &now) {
+            return Ok(Some(unit));
+        }
+        unit.rollback().await?;
+        Ok(None)
+    }
+}
+
+/// Whether two runs of the same statements had the same results.
+fn is_same(one: &[Rows], other: &[Rows]) -> bool {
+    let values = |rows: &Rows| -> Vec<Vec<Option<Bytes>>> {
+        rows.iter().map(|row| (0..row.len()).map(|column| row.raw(column)).collect()).collect()
+    };
+    one.len() == other.len() && one.iter().zip(other).all(|(a, b)| values(a) == values(b))
 }
 
 fn pipeline(first: Option<&Step>, steps: Vec<Step>, last: Option<&'static str>) -> Pipeline {

@@ -2,6 +2,7 @@
 
 use super::db::Step;
 use crate::moment::Moment;
+use crate::settings::Notification;
 use pg::{param, text};
 use serde::Deserialize;
 use serde_json::Value;
@@ -46,6 +47,13 @@ pub(crate) struct Written {
     pub(crate) recipient: String,
     pub(crate) user_id: Uuid,
     pub(crate) data: Value,
+}
+
+impl Written {
+    /// Whether it tells of something that has been done, rather than being what has to be answered.
+    pub(crate) fn is_news(&self) -> bool {
+        Notification::ALL.iter().any(|news| news.kind() == self.kind)
+    }
 }
 
 pub(crate) fn insert(new: New<'_>) -> Step {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 const KEYS: [&[u8]; 2] = [b"0123456789abcdef0123456789abcdef", b"fedcba9876543210fedcba9876543210"];
 
-fn hook(peer: &Peer) -> Hook {
+pub fn hook(peer: &Peer) -> Hook {
     let secrets: Vec<String> = KEYS.iter().map(|key| format!("v1,whsec_{}", B64.encode(key))).collect();
     Hook::new(&format!("{}/hook?a=b", peer.url), &secrets.join("|").into()).unwrap()
 }

@@ -30,5 +30,6 @@ mod sso_admin;
 mod tokens;
 mod transfer;
 mod transport;
+mod waiting;
 mod web3;
 mod world;

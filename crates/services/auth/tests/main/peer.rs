@@ -7,6 +7,8 @@ use http::{HeaderMap, Response};
 use serde_json::Value;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::Notify;
 
 /// A request that a server got.
 #[derive(Debug, Clone)]
@@ -39,6 +41,8 @@ struct Inner {
     asked: Mutex<Vec<Asked>>,
     /// What it says next; the last one again and again.
     answers: Mutex<VecDeque<Said>>,
+    /// Something of this has changed.
+    news: Notify,
 }
 
 /// The server.
@@ -70,9 +74,10 @@ impl Peer {
     pub fn then(&self, status: u16, headers: &[(&'static str, &str)], body: impl ToString) {
         let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
         self.inner.answers.lock().unwrap().push_back((status, headers, body.to_string()));
+        self.inner.news.notify_waiters();
     }
 
-    /// It has nothing to say until told.
+    /// It has nothing to say until told: whoever asks waits.
     pub fn forget(&self) {
         self.inner.answers.lock().unwrap().clear();
         self.inner.asked.lock().unwrap().clear();
@@ -80,6 +85,22 @@ impl Peer {
 
     pub fn asked(&self) -> Vec<Asked> {
         self.inner.asked.lock().unwrap().clone()
+    }
+
+    /// Waits until so many have asked.
+    pub async fn until_asked(&self, count: usize) {
+        let wait = async {
+            loop {
+                let news = self.inner.news.notified();
+                tokio::pin!(news);
+                news.as_mut().enable();
+                if self.asked().len() >= count {
+                    return;
+                }
+                news.await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), wait).await.expect("nobody asks");
     }
 
     /// What it was asked last.
@@ -97,15 +118,23 @@ async fn answer(State(inner): State<Arc<Inner>>, request: Request) -> Response<B
         headers: head.headers,
         body: String::from_utf8(body.to_vec()).unwrap(),
     });
-    let next = {
-        let mut answers = inner.answers.lock().unwrap();
-        if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() }
-    };
-    let Some((status, headers, body)) = next else {
-        return std::future::pending().await;
+    inner.news.notify_waiters();
+    let (status, headers, body) = loop {
+        let news = inner.news.notified();
+        tokio::pin!(news);
+        news.as_mut().enable();
+        if let Some(said) = next(&inner) {
+            break said;
+        }
+        news.await;
     };
     let response = headers
         .into_iter()
         .fold(Response::builder().status(status), |response, (name, value)| response.header(name, value));
     response.body(Body::from(body)).unwrap()
+}
+
+fn next(inner: &Inner) -> Option<Said> {
+    let mut answers = inner.answers.lock().unwrap();
+    if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() }
 }

@@ -114,8 +114,22 @@ impl World {
     }
 
     pub fn on(database: Database, settings: Settings) -> World {
+        let pool = pool(&database);
+        World::over(database, settings, pool)
+    }
+
+    /// A project with one connection: whoever keeps it stops everybody.
+    pub async fn narrow(configure: impl FnOnce(&mut Settings)) -> World {
+        let database = dedicated().await;
+        let mut settings = settings(SECRET);
+        configure(&mut settings);
+        let pool = pool(&database).share(1);
+        World::over(database, settings, pool)
+    }
+
+    fn over(database: Database, settings: Settings, pool: Pool) -> World {
         let clock = Arc::new(TestClock(AtomicU64::new(1_800_000_000_123)));
-        let auth = Arc::new(Auth::new(settings, pool(&database), Arc::clone(&clock) as Arc<dyn Clock>));
+        let auth = Arc::new(Auth::new(settings, pool, Arc::clone(&clock) as Arc<dyn Clock>));
         World { auth, database, clock }
     }
 

@@ -2,6 +2,7 @@
 
 mod custom;
 pub mod flow;
+mod hooked;
 mod id_token;
 mod linking;
 mod list;
