@@ -216,7 +216,8 @@ async fn ask_hook(
     hook::ask_in(auth, call, hook, name, input, unit).await.map(drop)
 }
 
-fn email_data(message: &Written) -> Value {
+/// `site` is where links of mails lead, of this service: what templates know by that name is the project's.
+fn email_data(message: &Written, site: &str) -> Value {
     let field = |name: &str| message.data.get(name).cloned().unwrap_or_else(|| json!(""));
     json!({
         "token": field("token"),
