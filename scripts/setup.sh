@@ -5,7 +5,7 @@
 #
 #   build  a C compiler, the mold linker (Linux), Rust (through rustup when it is there)
 #   run    a PostgreSQL server, version 15 to 18
-#   e2e    Node 20 or later with npm
+#   e2e    Node 20 or later with npm; Chromium, where Debian has it (without one, tests in a browser are skipped)
 #   bench  nothing more: pgbench comes with the server, the HTTP load generator is ours
 #
 # Debian and Ubuntu (apt) and macOS (Homebrew) are done by the script; elsewhere it says what to install.
@@ -84,6 +84,13 @@ apt_rust() {
   if apt-cache show rustup >/dev/null 2>&1; then packages+=(rustup); else want curl curl; fi
 }
 
+# Ubuntu has no such package but one that fetches another: there the tests in a browser are skipped.
+apt_browser() {
+  if have chromium || have google-chrome; then return 0; fi
+  apt_refresh
+  if apt-cache show chromium >/dev/null 2>&1; then packages+=(chromium); fi
+}
+
 apt_refresh() {
   [ "${apt_fresh:-no}" = yes ] && return 0
   as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq
@@ -104,7 +111,8 @@ collect_apt() {
         if ! have cargo && [ ! -x "$HOME/.cargo/bin/cargo" ]; then apt_rust; fi ;;
       run) if ! find_postgres >/dev/null; then apt_refresh; apt_postgres; fi ;;
       e2e)
-        if ! have node; then packages+=(nodejs npm); else want npm npm; fi ;;
+        if ! have node; then packages+=(nodejs npm); else want npm npm; fi
+        apt_browser ;;
       bench) ;;
       *) die "unknown part '$part' (build, run, e2e, bench)" ;;
     esac
