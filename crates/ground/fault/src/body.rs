@@ -65,6 +65,19 @@ pub fn oauth_body(fault: &Fault) -> Vec<u8> {
     json!({ "error": fault.code, "error_description": fault.message }).to_string().into_bytes()
 }
 
+/// Storage's body. `inner` is the status that the fault stands for, which the status line often hides; `error` is
+/// the word by which older clients tell faults apart.
+pub fn storage_body(fault: &Fault, inner: u16, error: &str) -> Vec<u8> {
+    json!({
+        "statusCode": inner.to_string(),
+        "error": error,
+        "message": fault.message,
+        "code": fault.code,
+    })
+    .to_string()
+    .into_bytes()
+}
+
 /// The gateway's own body: a message and, where there is one, a hint.
 pub fn gateway_body(fault: &Fault) -> Vec<u8> {
     let mut body = json!({ "message": fault.message, "code": fault.code });

@@ -8,7 +8,7 @@ mod body;
 
 pub use body::{
     auth_body, gateway_body, oauth_body, rest_batch_body, rest_batch_body_minimal, rest_body,
-    rest_body_minimal,
+    rest_body_minimal, storage_body,
 };
 
 use http::{HeaderName, HeaderValue, StatusCode};

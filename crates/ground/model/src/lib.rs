@@ -17,6 +17,11 @@ pub use secret::Secret;
 
 use serde::{Deserialize, Serialize};
 
+/// What the gateway took off the path of a request before it gave it to a service: `/p/<ref>/storage/v1`. Services
+/// that sign or build URLs need it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prefix(pub std::sync::Arc<str>);
+
 /// How a project's data lives in PostgreSQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

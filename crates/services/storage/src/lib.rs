@@ -1,3 +1,84 @@
-//! File storage.
+//! Supabase Storage on the wire, for one project: buckets, objects, signed URLs.
+//!
+//! [`Storage`] is made per project and cheap: a pool, settings and the shared [`Machinery`]. A request is read
+//! (`call`), finds its route (`routes/`), asks the database under the caller's own role what they may do (`db`,
+//! `store/`) and moves bytes between client and `blob` (`upload/`, `serve`). Policies on `storage.objects` and
+//! `storage.buckets` are PostgreSQL's to judge; nothing here repeats them.
+//!
+//! Statuses, codes and messages are those of the reference server, which its clients match.
 
+mod call;
+mod caller;
+mod db;
+mod find;
+mod metadata;
+mod mime;
+mod names;
+mod refusal;
+mod routes;
 pub mod schema;
+mod schema_check;
+mod serve;
+mod settings;
+mod signed;
+mod size;
+mod sniff;
+mod store;
+mod upload;
+
+pub use settings::{ImageSettings, S3Key, S3Settings, Settings};
+
+use axum::body::Body;
+use http::{Request, Response};
+use model::Clock;
+use std::sync::Arc;
+
+/// What the storage of all projects shares.
+#[derive(Clone)]
+pub struct Machinery {
+    /// Where bodies are.
+    pub blobs: blob::Store,
+}
+
+/// The storage of one project. Cheap to clone.
+#[derive(Clone)]
+pub struct Storage {
+    settings: Arc<Settings>,
+    db: db::Db,
+    machinery: Machinery,
+    layout: store::Layout,
+    clock: Arc<dyn Clock>,
+}
+
+impl Storage {
+    /// A storage with these settings on this database. The pool's login role must be able to become the roles of
+    /// the requests: `authenticator`.
+    pub fn new(settings: Settings, pool: pg::Pool, machinery: Machinery, clock: Arc<dyn Clock>) -> Storage {
+        let db = db::Db::new(pool, &settings);
+        let layout = store::Layout::of(&settings);
+        Storage { settings: Arc::new(settings), db, machinery, layout, clock }
+    }
+
+    /// Answers a request whose path has no prefix of the gateway any more: `/object/public/…`.
+    pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
+        let (call, body) = call::Call::split(request, self.clock.now());
+        match Box::pin(routes::answer(self, &call, body)).await {
+            Ok(response) => response,
+            Err(refusal) => {
+                log(&refusal);
+                routes::refused(&refusal)
+            }
+        }
+    }
+}
+
+/// A failure of ours is worth a line; a client's is in the access log.
+fn log(refusal: &refusal::Refusal) {
+    let fault = &refusal.fault;
+    let cause = fault.cause().map(ToString::to_string);
+    if refusal.inner >= 500 {
+        tracing::error!(code = %fault.code, cause, "{}", fault.message);
+    } else {
+        tracing::debug!(code = %fault.code, cause, "{}", fault.message);
+    }
+}

@@ -1,0 +1,239 @@
+//! A request, read as far as its head goes; the body is read by whoever wants it.
+
+use crate::caller::{Identity, Said};
+use crate::db::Scope;
+use crate::refusal::{self, Outcome, Refusal};
+use crate::schema_check::Fields;
+use crate::settings::Settings;
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, Method, Request, StatusCode, header};
+use http_body_util::BodyExt;
+use model::Caller;
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The largest JSON body.
+const JSON_BYTES_MAX: usize = 1 << 20;
+/// How much of a refused body is read and dropped, so that its client gets to read the answer.
+const DRAIN_BYTES_MAX: usize = 64 << 20;
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The head of a request.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) method: Method,
+    /// As the client sent it, without the gateway's prefix.
+    pub(crate) path: String,
+    pub(crate) query: Vec<(String, String)>,
+    pub(crate) headers: HeaderMap,
+    /// Set by the gateway when a key, not a token, says who is calling.
+    pub(crate) caller: Option<Caller>,
+    /// What the gateway took off the path.
+    pub(crate) prefix: String,
+    pub(crate) raw_query: String,
+    pub(crate) now: SystemTime,
+}
+
+impl Call {
+    /// The head, and the body that follows it.
+    pub(crate) fn split(request: Request<Body>, now: SystemTime) -> (Call, Incoming) {
+        let (parts, body) = request.into_parts();
+        let query = parts.uri.query().unwrap_or_default();
+        let call = Call {
+            method: parts.method,
+            path: parts.uri.path().to_owned(),
+            query: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
+            raw_query: query.to_owned(),
+            caller: parts.extensions.get::<Caller>().cloned(),
+            prefix: parts.extensions.get::<model::Prefix>().map(|p| p.0.to_string()).unwrap_or_default(),
+            headers: parts.headers,
+            now,
+        };
+        (call, Incoming { body: Some(body), idle: Duration::from_secs(60) })
+    }
+
+    /// A query parameter.
+    pub(crate) fn query(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A header as text.
+    pub(crate) fn header(&self, name: impl AsName) -> Option<&str> {
+        name.of(&self.headers)
+    }
+
+    /// Whether a header says `true`.
+    pub(crate) fn says_true(&self, name: &'static str) -> bool {
+        self.header(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
+    }
+
+    pub(crate) fn unix_seconds(&self) -> u64 {
+        self.now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    }
+
+    fn said(&self) -> Said<'_> {
+        Said::of(&self.headers, self.caller.as_ref())
+    }
+
+    /// The caller of a route that needs one.
+    pub(crate) fn identity(&self, settings: &Settings) -> Outcome<Identity> {
+        self.said().identity(settings, self.unix_seconds())
+    }
+
+    /// The caller of a route that serves everybody what is public.
+    pub(crate) fn lenient(&self, settings: &Settings) -> Option<Identity> {
+        self.said().lenient(settings, self.unix_seconds())
+    }
+
+    /// Under what the database runs this request.
+    pub(crate) fn scope(&self, identity: Identity, operation: &'static str) -> Scope {
+        Scope::new(identity, &self.method, &self.path, &self.headers, operation)
+    }
+
+    /// The declared length of the body.
+    pub(crate) fn content_length(&self) -> Option<u64> {
+        self.header(header::CONTENT_LENGTH)?.trim().parse().ok()
+    }
+}
+
+/// What names a header.
+pub(crate) trait AsName {
+    fn of(self, headers: &HeaderMap) -> Option<&str>;
+}
+
+impl AsName for &'static str {
+    fn of(self, headers: &HeaderMap) -> Option<&str> {
+        headers.get(self).and_then(|value| value.to_str().ok())
+    }
+}
+
+impl AsName for HeaderName {
+    fn of(self, headers: &HeaderMap) -> Option<&str> {
+        headers.get(self).and_then(|value| value.to_str().ok())
+    }
+}
+
+/// A part of a path as the client meant it; nothing when it is no text.
+pub(crate) fn decoded(raw: &str) -> Option<String> {
+    percent_decode_str(raw).decode_utf8().ok().map(|text| text.into_owned())
+}
+
+/// The body of a request, piece by piece.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    body: Option<Body>,
+    idle: Duration,
+}
+
+impl Incoming {
+    /// The same, giving up on clients that send nothing for so long.
+    #[must_use]
+    pub(crate) fn patient(mut self, idle: Duration) -> Incoming {
+        self.idle = idle;
+        self
+    }
+
+    /// The next piece; nothing at the end.
+    pub(crate) async fn next(&mut self) -> Outcome<Option<Bytes>> {
+        loop {
+            let Some(body) = self.body.as_mut() else { return Ok(None) };
+            let frame = tokio::time::timeout(self.idle, body.frame());
+            match frame.await.map_err(|_| stalled())? {
+                None => {
+                    self.body = None;
+                    return Ok(None);
+                }
+                Some(Err(error)) => {
+                    self.body = None;
+                    return Err(refusal::aborted().caused_by(error));
+                }
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data()
+                        && !data.is_empty()
+                    {
+                        return Ok(Some(data));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The whole body, if it is no longer than so many bytes.
+    pub(crate) async fn whole(&mut self, bytes_max: usize, too_large: fn() -> Refusal) -> Outcome<Bytes> {
+        let mut all = BytesMut::new();
+        let mut first = None;
+        while let Some(piece) = self.next().await? {
+            if all.len() + piece.len() + first.as_ref().map_or(0, Bytes::len) > bytes_max {
+                return Err(too_large());
+            }
+            match first.take() {
+                None if all.is_empty() => first = Some(piece),
+                None => all.extend_from_slice(&piece),
+                Some(before) => {
+                    all.extend_from_slice(&before);
+                    all.extend_from_slice(&piece);
+                }
+            }
+        }
+        Ok(first.unwrap_or_else(|| all.freeze()))
+    }
+
+    /// The body as JSON; nothing when there is none.
+    pub(crate) async fn json(&mut self, headers: &HeaderMap) -> Outcome<Option<Value>> {
+        let bytes = self.whole(JSON_BYTES_MAX, json_too_large).await?;
+        let is_json = header::CONTENT_TYPE.of(headers).is_some_and(|t| t.starts_with("application/json"));
+        if bytes.is_empty() {
+            let message = "Body cannot be empty when content-type is set to 'application/json'";
+            return if is_json { Err(refusal::invalid_request(message).called("FastifyError")) } else { Ok(None) };
+        }
+        let message = "Body is not valid JSON but content-type is set to 'application/json'";
+        let parsed = serde_json::from_slice(&bytes);
+        parsed.map(Some).map_err(|_| refusal::invalid_request(message).called("FastifyError"))
+    }
+
+    /// The members of a JSON body that must be an object.
+    pub(crate) async fn fields(&mut self, headers: &HeaderMap) -> Outcome<Fields> {
+        match self.json(headers).await? {
+            Some(Value::Object(members)) => Ok(Fields::new("body", members)),
+            _ => Err(refusal::schema("body must be object")),
+        }
+    }
+
+    /// The body itself, for readers of their own.
+    pub(crate) fn into_body(mut self) -> Body {
+        self.body.take().unwrap_or_default()
+    }
+}
+
+/// What is left of a body is read and dropped behind the answer: closing the connection at once would make the
+/// client's kernel throw the answer away.
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        let Some(mut body) = self.body.take() else { return };
+        if http_body::Body::is_end_stream(&body) {
+            return;
+        }
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(tokio::time::timeout(DRAIN_TIMEOUT, async move {
+            let mut seen = 0;
+            while let Some(Ok(frame)) = body.frame().await {
+                seen += frame.data_ref().map_or(0, Bytes::len);
+                if seen > DRAIN_BYTES_MAX {
+                    break;
+                }
+            }
+        }));
+    }
+}
+
+fn stalled() -> Refusal {
+    Refusal::new(408, "RequestTimeout", "The body of the request did not arrive in time").openly()
+}
+
+fn json_too_large() -> Refusal {
+    Refusal::new(413, "EntityTooLarge", "Request body is too large")
+        .called("FastifyError")
+        .with_line(StatusCode::PAYLOAD_TOO_LARGE)
+}

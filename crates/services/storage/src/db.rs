@@ -1,0 +1,279 @@
+//! Transactions of one project: who asks for what comes first, then statements, each as the caller or as the service.
+//!
+//! Row-level security is PostgreSQL's: whatever a policy of the user may look at is set before the first statement,
+//! as the reference sets it. A [`Work`] travels in one round trip.
+
+use crate::caller::Identity;
+use crate::refusal::{Outcome, Refusal};
+use crate::settings::Settings;
+use http::{HeaderMap, Method};
+use model::role;
+use pg::{Param, Pipeline, Pool, Rows, text};
+use serde_json::{Map, Value};
+use sql::Fragment;
+use std::sync::Arc;
+
+/// The SQLSTATE of a transaction that was given up for another to go on.
+const DEADLOCK: &str = "40P01";
+/// How long a statement waits for a row or key that another request holds.
+const LOCK_TIMEOUT: &str = "5s";
+const SET_ROLE: &str = "select set_config('role', $1, true)";
+
+/// A statement with its values.
+#[derive(Debug, Clone)]
+pub(crate) struct Step {
+    sql: Arc<str>,
+    params: Vec<Param>,
+}
+
+impl Step {
+    pub(crate) fn new(sql: impl Into<Arc<str>>, params: impl Into<Vec<Param>>) -> Step {
+        Step { sql: sql.into(), params: params.into() }
+    }
+
+    pub(crate) fn built(fragment: Fragment) -> Step {
+        let (sql, params) = fragment.into_parts();
+        Step { sql: sql.into(), params }
+    }
+}
+
+/// Under what a request runs: what policies and triggers can see of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Scope {
+    pub(crate) identity: Identity,
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) headers: String,
+    /// The name that policies compare: `storage.object.upload`.
+    pub(crate) operation: &'static str,
+}
+
+impl Scope {
+    pub(crate) fn new(
+        identity: Identity,
+        method: &Method,
+        path: &str,
+        headers: &HeaderMap,
+        operation: &'static str,
+    ) -> Scope {
+        Scope { identity, method: method.clone(), path: path.to_owned(), headers: headers_json(headers), operation }
+    }
+}
+
+/// Headers as a JSON object; what a header says twice is joined by a comma.
+fn headers_json(headers: &HeaderMap) -> String {
+    let mut object = Map::with_capacity(headers.keys_len());
+    for name in headers.keys() {
+        let values: Vec<_> =
+            headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+        object.insert(name.as_str().to_owned(), Value::from(values.join(",").replace('\0', "")));
+    }
+    Value::Object(object).to_string()
+}
+
+/// The database of a project's storage.
+#[derive(Debug, Clone)]
+pub(crate) struct Db {
+    pool: Pool,
+    prologue: Arc<str>,
+    /// The settings of the project, by name and value.
+    fixed: Vec<Param>,
+}
+
+impl Db {
+    pub(crate) fn new(pool: Pool, settings: &Settings) -> Db {
+        let mut sql = Fragment::new();
+        sql.push("select set_config('role', ").placeholder(1).push(", true)");
+        for (at, name) in REQUEST_SETTINGS.iter().enumerate() {
+            sql.push(", set_config(").literal(name).push(", ").placeholder(at + 2).push(", true)");
+        }
+        let fixed = [
+            ("search_path".to_owned(), settings.search_path.clone()),
+            ("statement_timeout".to_owned(), settings.statement_timeout.as_millis().to_string()),
+            ("lock_timeout".to_owned(), LOCK_TIMEOUT.to_owned()),
+            ("storage.allow_delete_query".to_owned(), "true".to_owned()),
+        ];
+        let mut params = Vec::new();
+        for (name, value) in fixed.iter().chain(&settings.extra_settings) {
+            let at = REQUEST_SETTINGS.len() + 2 + params.len();
+            sql.push(", set_config(").literal(name).push(", ").placeholder(at).push(", true)");
+            params.push(text(value));
+        }
+        let (sql, _) = sql.into_parts();
+        Db { pool, prologue: sql.into(), fixed: params }
+    }
+
+    fn prologue(&self, scope: &Scope, role: &str) -> Step {
+        let identity = &scope.identity;
+        let mut params = vec![
+            text(role),
+            text(&*identity.role),
+            text(&identity.token),
+            text(identity.subject.as_deref().unwrap_or_default()),
+            text(&*identity.claims),
+            text(&scope.headers),
+            text(scope.method.as_str()),
+            text(&scope.path),
+            text(scope.operation),
+        ];
+        params.extend(self.fixed.iter().cloned());
+        Step { sql: Arc::clone(&self.prologue), params }
+    }
+
+    /// Runs the work as one transaction, in one round trip.
+    pub(crate) async fn run(&self, scope: &Scope, work: Work) -> Result<Results, pg::Error> {
+        let pipeline = work.pipeline(self.prologue(scope, work.first_role.name(scope)));
+        let mut connection = self.pool.get().await?;
+        let mut tries = 0;
+        let rows = loop {
+            match connection.run(&pipeline).await {
+                Ok(rows) => break rows,
+                Err(error) => {
+                    if connection.in_transaction() {
+                        connection.query("rollback", &[]).await?;
+                    }
+                    tries += 1;
+                    // PostgreSQL undid all of it, so it can be done again.
+                    if error.sqlstate() != Some(DEADLOCK) || tries > 1 {
+                        return Err(error);
+                    }
+                }
+            }
+        };
+        Ok(Results { rows, places: work.places })
+    }
+}
+
+/// The settings of every request, in the order of their values.
+const REQUEST_SETTINGS: [&str; 8] = [
+    "request.jwt.claim.role",
+    "request.jwt",
+    "request.jwt.claim.sub",
+    "request.jwt.claims",
+    "request.headers",
+    "request.method",
+    "request.path",
+    "storage.operation",
+];
+
+/// As whom a statement runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum As {
+    Caller,
+    Service,
+}
+
+impl As {
+    fn name(self, scope: &Scope) -> &str {
+        match self {
+            As::Caller => &scope.identity.role,
+            As::Service => role::SERVICE,
+        }
+    }
+}
+
+/// Statements that are one transaction.
+#[derive(Debug)]
+pub(crate) struct Work {
+    first_role: As,
+    role: As,
+    caller: Arc<str>,
+    steps: Vec<Step>,
+    /// Where the results of the statements are that somebody asks for.
+    places: Vec<usize>,
+    explicit: bool,
+}
+
+/// The number of a statement of a [`Work`], by which its result is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place(usize);
+
+impl Work {
+    /// An empty work that begins as this role.
+    pub(crate) fn new(scope: &Scope, first: As) -> Work {
+        Work {
+            first_role: first,
+            role: first,
+            caller: Arc::clone(&scope.identity.role),
+            steps: Vec::new(),
+            places: Vec::new(),
+            explicit: false,
+        }
+    }
+
+    /// A statement of the service itself.
+    pub(crate) fn service(&mut self, step: Step) -> Place {
+        self.step(As::Service, step)
+    }
+
+    /// A statement of the caller's, under their policies.
+    pub(crate) fn caller(&mut self, step: Step) -> Place {
+        self.step(As::Caller, step)
+    }
+
+    pub(crate) fn step(&mut self, role: As, step: Step) -> Place {
+        if self.role != role {
+            let name = match role {
+                As::Caller => &*self.caller,
+                As::Service => role::SERVICE,
+            };
+            self.steps.push(Step::new(SET_ROLE, [text(name)]));
+            self.role = role;
+        }
+        self.steps.push(step);
+        self.places.push(self.steps.len() - 1);
+        Place(self.places.len() - 1)
+    }
+
+    /// Tries a statement of the caller's, and undoes it: whether policies allow it is all that is wanted.
+    pub(crate) fn probe(&mut self, step: Step) {
+        self.probe_all([step]);
+    }
+
+    /// Tries several statements of the caller's and undoes them; the result of the last can be asked for.
+    pub(crate) fn probe_all(&mut self, steps: impl IntoIterator<Item = Step>) -> Place {
+        self.explicit = true;
+        self.steps.push(Step::new("savepoint probe", []));
+        let mut place = Place(0);
+        let before = self.role;
+        for step in steps {
+            place = self.caller(step);
+        }
+        self.steps.push(Step::new("rollback to savepoint probe", []));
+        // The role is as it was before the savepoint again.
+        self.role = before;
+        place
+    }
+
+    fn pipeline(&self, prologue: Step) -> Pipeline {
+        let mut pipeline = Pipeline::new();
+        if self.explicit {
+            pipeline.step("begin", Vec::new());
+        }
+        pipeline.step(prologue.sql, prologue.params);
+        for step in &self.steps {
+            pipeline.step(Arc::clone(&step.sql), step.params.clone());
+        }
+        if self.explicit {
+            pipeline.step("commit", Vec::new());
+        }
+        pipeline
+    }
+}
+
+/// What the statements of a work answered.
+#[derive(Debug)]
+pub(crate) struct Results {
+    rows: Vec<Rows>,
+    places: Vec<usize>,
+}
+
+impl Results {
+    /// The result of a statement.
+    pub(crate) fn of(&self, place: Place) -> Outcome<&Rows> {
+        let explicit = usize::from(self.rows.first().is_some_and(|rows| rows.tag() == "BEGIN"));
+        let at = self.places.get(place.0).map(|at| at + 1 + explicit);
+        at.and_then(|at| self.rows.get(at))
+            .ok_or_else(|| Refusal::from(pg::Error::Decode("no result for a statement".to_owned())))
+    }
+}

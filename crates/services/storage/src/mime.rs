@@ -1,0 +1,84 @@
+//! Types of files: which a bucket takes, and which are what they say.
+
+use crate::refusal::{self, Outcome};
+
+/// The type of what says none.
+pub(crate) const DEFAULT: &str = "application/octet-stream";
+/// The longest entry of a bucket's list.
+const ENTRY_CHARS_MAX: usize = 1000;
+
+/// A header that can be read as a type: `type/subtype`, perhaps with parameters.
+pub(crate) fn check_header(text: &str) -> Outcome<()> {
+    let essence = essence(text);
+    let Some((kind, sub)) = essence.split_once('/') else { return Err(refusal::invalid_content_type()) };
+    if is_token(kind) && is_token(sub) && text.len() <= ENTRY_CHARS_MAX {
+        Ok(())
+    } else {
+        Err(refusal::invalid_content_type())
+    }
+}
+
+/// The type without its parameters.
+pub(crate) fn essence(text: &str) -> &str {
+    text.split(';').next().unwrap_or_default().trim()
+}
+
+/// Whether a type is in a bucket's list; an empty list takes everything.
+pub(crate) fn is_allowed(mime: &str, allowed: &[String]) -> bool {
+    let wanted = essence(mime);
+    let kind = wanted.split('/').next().unwrap_or_default();
+    allowed.is_empty()
+        || allowed.iter().any(|entry| {
+            let entry = essence(entry);
+            match entry.strip_suffix("/*") {
+                Some(all_of) => all_of.eq_ignore_ascii_case(kind) || all_of == "*",
+                None => entry == "*" || entry.eq_ignore_ascii_case(wanted),
+            }
+        })
+}
+
+/// An entry of a bucket's list: `type/subtype`, `type/*`, `*`, with a `charset` at most.
+pub(crate) fn check_entry(entry: &str) -> Outcome<()> {
+    let (essence, parameters) = entry.split_once(';').map_or((entry, None), |(e, p)| (e, Some(p)));
+    let charset_only = parameters.is_none_or(|p| p.trim_start().starts_with("charset="));
+    let fits = match essence.split_once('/') {
+        Some((kind, sub)) => is_token(kind) && (sub == "*" || is_token(sub)),
+        None => essence == "*",
+    };
+    if fits && charset_only && entry.len() <= ENTRY_CHARS_MAX { Ok(()) } else { Err(refusal::invalid_mime(entry)) }
+}
+
+/// The characters of a token, RFC 9110 §5.6.2.
+fn is_token(text: &str) -> bool {
+    !text.is_empty()
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_take_types_with_parameters() {
+        let list = |entries: &[&str]| entries.iter().map(|e| (*e).to_owned()).collect::<Vec<_>>();
+        assert!(is_allowed("text/plain; charset=utf-8", &list(&["text/plain"])));
+        assert!(is_allowed("text/plain", &list(&["text/plain;charset=utf-8"])));
+        assert!(is_allowed("image/png", &list(&["image/*"])));
+        assert!(is_allowed("image/png", &list(&["*"])));
+        assert!(is_allowed("x/y", &[]));
+        assert!(!is_allowed("image/png", &list(&["image/jpeg", "text/*"])));
+        assert!(!is_allowed("imagex/png", &list(&["image/*"])));
+    }
+
+    #[test]
+    fn headers_and_entries() {
+        for good in ["text/plain", "image/svg+xml", "a/b; charset=x"] {
+            assert!(check_header(good).is_ok(), "{good}");
+        }
+        for bad in ["", "nonsense", "a/", "/b", "a b/c", "a/b c"] {
+            assert!(check_header(bad).is_err(), "{bad}");
+        }
+        assert!(check_entry("image/*").is_ok() && check_entry("*").is_ok());
+        assert!(check_entry("thisisnotamimetype").is_err() && check_entry("a/b; q=1").is_err());
+    }
+}

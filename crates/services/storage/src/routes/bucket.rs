@@ -1,0 +1,267 @@
+//! Buckets.
+
+use super::{json, message, no_route, text_json};
+use crate::Storage;
+use crate::call::{Call, Incoming, decoded};
+use crate::db::{As, Scope, Work};
+use crate::mime;
+use crate::names::BucketName;
+use crate::refusal::{self, Outcome, Refusal};
+use crate::schema_check::Fields;
+use crate::size;
+use crate::store::buckets::{self, Listing, New, Patch};
+use axum::body::Body;
+use http::{Method, Response};
+use serde_json::{Value, json};
+
+pub(crate) async fn answer(storage: &Storage, call: &Call, rest: &str, body: Incoming) -> Outcome<Response<Body>> {
+    if rest.is_empty() {
+        return match call.method {
+            Method::GET => list(storage, call).await,
+            Method::POST => create(storage, call, body).await,
+            _ => Err(no_route(call)),
+        };
+    }
+    let (id, below) = rest.split_once('/').unwrap_or((rest, ""));
+    let id = decoded(id).ok_or_else(refusal::invalid_bucket)?;
+    match (&call.method, below) {
+        (&Method::GET, "") => show(storage, call, &id).await,
+        (&Method::PUT, "") => update(storage, call, &id, body).await,
+        (&Method::DELETE, "") => delete(storage, call, &id).await,
+        (&Method::POST, "empty") => empty(storage, call, &id).await,
+        _ => Err(no_route(call)),
+    }
+}
+
+async fn list(storage: &Storage, call: &Call) -> Outcome<Response<Body>> {
+    let scope = call.scope(call.identity(&storage.settings)?, "storage.bucket.list");
+    let mut fields = Fields::of_query(&call.query);
+    let limit = fields.integer("limit", 1);
+    let offset = fields.integer("offset", 0);
+    let column = fields.one_of("sortColumn", &["id", "name", "created_at", "updated_at"]);
+    let ascends = fields.one_of("sortOrder", &["asc", "desc"]).is_none_or(|order| order == "asc");
+    let search = fields.text("search").filter(|text| !text.is_empty());
+    fields.finish()?;
+    let typed = shows_type(call);
+    let listing = Listing { limit, offset, sort: column.map(|column| (column, ascends)), search, typed };
+    let mut work = Work::new(&scope, As::Caller);
+    let rows = work.caller(buckets::list(&listing));
+    let results = storage.db.run(&scope, work).await?;
+    let rows: Vec<&str> = results.of(rows)?.iter().filter_map(|row| row.text(0)).collect();
+    Ok(text_json(format!("[{}]", rows.join(","))))
+}
+
+/// Old Python clients refuse members that they do not know.
+fn shows_type(call: &Call) -> bool {
+    let client = call.header("x-client-info").or_else(|| call.header("user-agent")).unwrap_or_default();
+    let older = |name: &str, first: (u32, u32)| {
+        let Some((_, version)) = client.split_once(name) else { return false };
+        let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or_default());
+        (parts.next().unwrap_or_default(), parts.next().unwrap_or_default()) < first
+    };
+    !older("supabase-py/", (2, 18)) && !older("supabase-py/storage3 v", (0, 12)) && !older("storage3/", (0, 12))
+}
+
+async fn show(storage: &Storage, call: &Call, id: &str) -> Outcome<Response<Body>> {
+    let scope = call.scope(call.identity(&storage.settings)?, "storage.bucket.get");
+    let id = BucketName::parse(id)?;
+    let mut work = Work::new(&scope, As::Caller);
+    let shown = work.caller(buckets::show(id.as_str()));
+    let results = storage.db.run(&scope, work).await?;
+    let row = results.of(shown)?.first().ok_or_else(refusal::no_bucket)?;
+    Ok(text_json(row.text(0).unwrap_or_default().to_owned()))
+}
+
+async fn create(storage: &Storage, call: &Call, mut body: Incoming) -> Outcome<Response<Body>> {
+    let identity = call.identity(&storage.settings)?;
+    let mut fields = body.fields(&call.headers).await?;
+    let name = fields.required_text("name");
+    let id = fields.text("id").filter(|id| !id.is_empty()).unwrap_or_else(|| name.clone());
+    let public = fields.flag("public").unwrap_or_default();
+    let kind = fields.one_of("type", &["STANDARD", "ANALYTICS"]);
+    let limits = Limits::take(&mut fields);
+    fields.finish()?;
+    if kind == Some("ANALYTICS") {
+        return Err(refusal::disabled("iceberg_catalog"));
+    }
+    let (name, id) = (BucketName::parse_new(&name)?, BucketName::parse_new(&id)?);
+    let limits = limits.check(storage)?;
+    let new = New {
+        id: id.as_str(),
+        name: name.as_str(),
+        owner: identity.owner(),
+        owner_id: identity.subject.as_deref(),
+        public,
+        file_size_limit: limits.size.flatten(),
+        allowed_mime_types: limits.types.as_ref().and_then(|types| types.as_deref()),
+    };
+    let scope = call.scope(identity.clone(), "storage.bucket.create");
+    storage.create_bucket(&scope, &new).await?;
+    Ok(json(&json!({ "name": id.as_str() })))
+}
+
+impl Storage {
+    /// Makes a bucket, if the caller's policies allow it.
+    pub(crate) async fn create_bucket(&self, scope: &Scope, new: &New<'_>) -> Outcome<()> {
+        let mut work = Work::new(scope, As::Caller);
+        work.caller(buckets::insert(new));
+        let done = self.db.run(scope, work).await;
+        done.map(drop).map_err(|error| match error.sqlstate() {
+            Some("23505") => refusal::exists("BucketAlreadyExists").caused_by(error),
+            _ => error.into(),
+        })
+    }
+
+    /// Deletes an empty bucket, if the caller's policies allow it.
+    pub(crate) async fn delete_bucket(&self, scope: &Scope, id: &BucketName) -> Outcome<()> {
+        let mut work = Work::new(scope, As::Service);
+        let [lock, look] = buckets::lock_and_look(id.as_str());
+        let there = work.service(lock);
+        let holds = work.service(look);
+        let deleted = work.caller(buckets::delete(id.as_str()));
+        let results = self.db.run(scope, work).await?;
+        if results.of(there)?.is_empty() {
+            return Err(refusal::no_bucket());
+        }
+        let holds = results.of(holds)?.one()?;
+        if holds.get::<bool>(0)? {
+            return Err(refusal::not_empty());
+        }
+        if holds.get::<bool>(1)? {
+            return Err(pending());
+        }
+        // Policies that hide it from the caller.
+        if results.of(deleted)?.is_empty() { Err(refusal::no_bucket()) } else { Ok(()) }
+    }
+}
+
+fn pending() -> Refusal {
+    let message = "The bucket has multipart uploads under way: complete or abort them first";
+    Refusal::new(409, "ResourceReferenced", message)
+}
+
+/// The limits of a bucket in a request; what is not named is nothing, what is null is `Some(None)`.
+#[derive(Debug, Default)]
+struct Limits {
+    size: Option<Value>,
+    types: Option<Value>,
+}
+
+#[derive(Debug, Default)]
+struct CheckedLimits {
+    size: Option<Option<u64>>,
+    types: Option<Option<Vec<String>>>,
+}
+
+impl Limits {
+    fn take(fields: &mut Fields) -> Limits {
+        let limits = Limits { size: fields.raw("file_size_limit"), types: fields.raw("allowed_mime_types") };
+        if matches!(&limits.size, Some(Value::Bool(_) | Value::Array(_) | Value::Object(_))) {
+            fields.wrong("file_size_limit", "must match a schema in anyOf");
+        }
+        if matches!(&limits.types, Some(types) if !types.is_array() && !types.is_null()) {
+            fields.wrong("allowed_mime_types", "must match a schema in anyOf");
+        }
+        limits
+    }
+
+    fn check(self, storage: &Storage) -> Outcome<CheckedLimits> {
+        let size = match self.size {
+            None => None,
+            Some(Value::Null) => Some(None),
+            Some(value) => {
+                let bytes = size::parse(&value).map_err(|text| {
+                    let message = format!("Invalid file size format, hint: use 20GB / 20MB / 30KB / 3B, got {text}");
+                    refusal::invalid_request(message)
+                })?;
+                if bytes > storage.settings.file_size_limit {
+                    return Err(refusal::too_large());
+                }
+                Some(Some(bytes))
+            }
+        };
+        let types = match self.types {
+            None => None,
+            Some(Value::Array(items)) => {
+                let items: Vec<String> =
+                    items.iter().filter_map(Value::as_str).filter(|item| !item.is_empty()).map(str::to_owned).collect();
+                items.iter().try_for_each(|item| mime::check_entry(item))?;
+                Some(Some(items))
+            }
+            Some(_) => Some(None),
+        };
+        Ok(CheckedLimits { size, types })
+    }
+}
+
+async fn update(storage: &Storage, call: &Call, id: &str, mut body: Incoming) -> Outcome<Response<Body>> {
+    let identity = call.identity(&storage.settings)?;
+    let mut fields = body.fields(&call.headers).await?;
+    let public = fields.flag("public");
+    let limits = Limits::take(&mut fields);
+    fields.finish()?;
+    if public.is_none() && limits.size.is_none() && limits.types.is_none() {
+        return Err(refusal::schema("body must match a schema in anyOf"));
+    }
+    let id = BucketName::parse(id)?;
+    let limits = limits.check(storage)?;
+    let patch = Patch { public, file_size_limit: limits.size, allowed_mime_types: limits.types };
+    let scope = call.scope(identity, "storage.bucket.update");
+    let mut work = Work::new(&scope, As::Caller);
+    let updated = work.caller(buckets::update(id.as_str(), &patch));
+    let results = storage.db.run(&scope, work).await?;
+    if results.of(updated)?.is_empty() {
+        return Err(refusal::no_bucket());
+    }
+    Ok(message("Successfully updated"))
+}
+
+async fn delete(storage: &Storage, call: &Call, id: &str) -> Outcome<Response<Body>> {
+    let scope = call.scope(call.identity(&storage.settings)?, "storage.bucket.delete");
+    storage.delete_bucket(&scope, &BucketName::parse(id)?).await?;
+    Ok(message("Successfully deleted"))
+}
+
+/// How many objects of a bucket may be deleted by one call.
+const EMPTIED_MAX: i64 = 200_000;
+
+async fn empty(storage: &Storage, call: &Call, id: &str) -> Outcome<Response<Body>> {
+    let identity = call.identity(&storage.settings)?;
+    if !identity.is_service() {
+        return Err(refusal::not_service());
+    }
+    let id = BucketName::parse(id)?;
+    let scope = call.scope(identity, "storage.bucket.empty");
+    let mut work = Work::new(&scope, As::Caller);
+    let there = work.caller(buckets::find(id.as_str()));
+    let count = work.caller(buckets::count(id.as_str(), EMPTIED_MAX + 1));
+    let results = storage.db.run(&scope, work).await?;
+    if results.of(there)?.is_empty() {
+        return Err(refusal::no_bucket());
+    }
+    if results.of(count)?.one()?.get::<i64>(0)? > EMPTIED_MAX {
+        let message = format!("Cannot empty a bucket of more than {EMPTIED_MAX} objects at once");
+        return Err(Refusal::new(409, "InvalidRequest", message));
+    }
+    storage.empty_bucket(&scope, &id).await?;
+    Ok(message("Empty bucket has been queued. Completion may take up to an hour."))
+}
+
+impl Storage {
+    /// Deletes what is in a bucket now, some hundred objects at a time.
+    async fn empty_bucket(&self, scope: &Scope, id: &BucketName) -> Outcome<()> {
+        let before = crate::metadata::iso(self.clock.now());
+        loop {
+            let mut work = Work::new(scope, As::Service);
+            let deleted = work.service(buckets::delete_some(id.as_str(), &before));
+            let results = self.db.run(scope, work).await?;
+            let versions = results.of(deleted)?;
+            for row in versions.iter() {
+                self.forget_version(row.text(0)).await;
+            }
+            if versions.len() < buckets::EMPTIED_AT_ONCE {
+                return Ok(());
+            }
+        }
+    }
+}

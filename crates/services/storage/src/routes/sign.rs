@@ -1,0 +1,117 @@
+//! Making signed URLs.
+
+use super::{Target, json};
+use crate::Storage;
+use crate::call::{Call, Incoming};
+use crate::db::{As, Work};
+use crate::find::Right;
+use crate::names::{BucketName, ObjectKey};
+use crate::refusal::Outcome;
+use crate::routes::upload::wanted;
+use crate::schema_check::Fields;
+use crate::signed;
+use crate::store::objects;
+use axum::body::Body;
+use http::Response;
+use serde_json::{Map, Value, json};
+use std::collections::HashSet;
+
+/// The most objects that are signed at once.
+const PATHS_MAX: usize = 1000;
+/// Said of objects that are not there, and of those that the caller may not see.
+const NOT_THERE: &str = "Either the object does not exist or you do not have access to it";
+
+/// `POST /object/sign/<bucket>/…`
+pub(crate) async fn one(storage: &Storage, call: &Call, target: &Target, mut body: Incoming) -> Outcome<Response<Body>> {
+    let identity = call.identity(&storage.settings)?;
+    let mut fields = body.fields(&call.headers).await?;
+    let seconds = fields.required_integer("expiresIn", 1);
+    let transform = fields.object("transform").filter(|options| !options.is_empty());
+    fields.finish()?;
+    let transform = match transform {
+        Some(options) if storage.settings.images.enabled => Some(Transform::of(options)?),
+        _ => None,
+    };
+    let scope = call.scope(identity, "storage.object.sign");
+    let found = storage.find(&scope, Right::Policies, &target.bucket, &target.key).await?;
+    let of = (found.bucket.as_str(), found.key.as_str());
+    let options = transform.as_ref().map(|t| (t.text.as_str(), t.format.as_deref()));
+    let token = signed::download(&storage.settings, of, options, call.unix_seconds(), seconds.unsigned_abs())?;
+    let way = if transform.is_some() { "/render/image/sign/" } else { "/object/sign/" };
+    Ok(json(&json!({ "signedURL": [way, of.0, "/", of.1, "?token=", &token].concat() })))
+}
+
+/// Options of a picture, as a token holds them: `width:100,resize:cover`.
+struct Transform {
+    text: String,
+    format: Option<String>,
+}
+
+impl Transform {
+    /// Checks what is asked for; the words are those of the query of a rendered picture.
+    fn of(members: Map<String, Value>) -> Outcome<Transform> {
+        let mut fields = Fields::new("body/transform", members);
+        let mut parts = Vec::new();
+        let mut numbers = |name: &'static str, least: i64, most: i64, fields: &mut Fields| {
+            if let Some(number) = fields.integer(name, least) {
+                if number > most {
+                    fields.wrong(name, &format!("must be <= {most}"));
+                }
+                parts.push(format!("{name}:{number}"));
+            }
+        };
+        numbers("height", 0, i64::MAX, &mut fields);
+        numbers("width", 0, i64::MAX, &mut fields);
+        numbers("quality", 20, 100, &mut fields);
+        if let Some(mode) = fields.one_of("resize", &["cover", "contain", "fill"]) {
+            parts.insert(parts.len() - usize::from(parts.last().is_some_and(|p| p.starts_with("quality"))), format!("resize:{mode}"));
+        }
+        let format = fields.one_of("format", &["origin", "avif", "webp"]).map(str::to_owned);
+        fields.finish()?;
+        Ok(Transform { text: parts.join(","), format })
+    }
+}
+
+/// `POST /object/sign/<bucket>`
+pub(crate) async fn many(storage: &Storage, call: &Call, bucket: &str, mut body: Incoming) -> Outcome<Response<Body>> {
+    let identity = call.identity(&storage.settings)?;
+    let mut fields = body.fields(&call.headers).await?;
+    let seconds = fields.required_integer("expiresIn", 1);
+    let paths = fields.required_texts("paths", 1, PATHS_MAX);
+    fields.finish()?;
+    let bucket = BucketName::parse(bucket)?;
+    let scope = call.scope(identity, "storage.object.sign_many");
+    let mut work = Work::new(&scope, As::Caller);
+    let visible = work.caller(objects::visible_of(bucket.as_str(), &paths));
+    let results = storage.db.run(&scope, work).await?;
+    let visible: HashSet<&str> = results.of(visible)?.iter().filter_map(|row| row.text(0)).collect();
+    let mut answers = Vec::with_capacity(paths.len());
+    for path in &paths {
+        answers.push(if visible.contains(path.as_str()) {
+            let of = (bucket.as_str(), path.as_str());
+            let token = signed::download(&storage.settings, of, None, call.unix_seconds(), seconds.unsigned_abs())?;
+            let url = ["/object/sign/", of.0, "/", of.1, "?token=", &token].concat();
+            json!({ "error": null, "path": path, "signedURL": url })
+        } else {
+            json!({ "error": NOT_THERE, "path": path, "signedURL": null })
+        });
+    }
+    Ok(json(&Value::Array(answers)))
+}
+
+/// `POST /object/upload/sign/<bucket>/…`
+pub(crate) async fn upload(storage: &Storage, call: &Call, target: &Target) -> Outcome<Response<Body>> {
+    let identity = call.identity(&storage.settings)?;
+    let (bucket, key) = (BucketName::parse(&target.bucket)?, ObjectKey::parse(&target.key)?);
+    let upsert = call.says_true("x-upsert");
+    let owner = identity.subject.clone();
+    let scope = call.scope(identity, "storage.object.sign_upload_url");
+    let mut wanted = wanted(storage, call, bucket, key, upsert);
+    // The type and length are those of this request's own body, not of the file to come.
+    (wanted.is_exact, wanted.mime) = (false, String::new());
+    storage.permit_key(&scope, &wanted).await?;
+    let of = (target.bucket.as_str(), target.key.as_str());
+    let token = signed::upload(&storage.settings, of, owner.as_deref(), upsert, call.unix_seconds())?;
+    let url = ["/object/upload/sign/", of.0, "/", of.1, "?token=", &token].concat();
+    Ok(json(&json!({ "url": url, "token": token })))
+}

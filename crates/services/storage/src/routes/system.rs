@@ -1,0 +1,32 @@
+//! What is not about files: status, version, health, caches in front.
+
+use crate::Storage;
+use crate::call::Call;
+use crate::db::{As, Step, Work};
+use crate::refusal::{self, Outcome};
+use axum::body::Body;
+use http::{HeaderValue, Response, header};
+use serde_json::json;
+
+pub(crate) fn version() -> Response<Body> {
+    let mut response = Response::new(Body::from(env!("CARGO_PKG_VERSION")));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+/// Whether the database answers.
+pub(crate) async fn health(storage: &Storage, call: &Call) -> Outcome<Response<Body>> {
+    let scope = call.scope(call.identity(&storage.settings)?, "storage.health");
+    let mut work = Work::new(&scope, As::Service);
+    work.service(Step::new("select id from storage.buckets limit 1", []));
+    let healthy = storage.db.run(&scope, work).await.is_ok();
+    Ok(super::json(&json!({ "healthy": healthy })))
+}
+
+/// Takes objects out of caches in front. There is none that we fill: readers revalidate with us.
+pub(crate) fn purge(storage: &Storage, call: &Call, _below: &str) -> Outcome<Response<Body>> {
+    if !call.identity(&storage.settings)?.is_service() {
+        return Err(refusal::not_service());
+    }
+    Ok(super::message("success"))
+}

@@ -1,0 +1,111 @@
+//! What a project's storage is told.
+
+use model::{ProjectRef, Secret, Tenancy};
+use std::time::Duration;
+use std::sync::Arc;
+
+/// The settings of one project's storage.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub project: ProjectRef,
+    pub tenancy: Tenancy,
+    /// Verify the tokens of callers.
+    pub keys: Arc<token::KeySet>,
+    /// Sign and verify the tokens in URLs.
+    pub url_keys: Arc<token::KeySet>,
+    /// Set in every transaction, over whatever a request says.
+    pub extra_settings: Vec<(String, String)>,
+    /// Where names of users' policies are looked up.
+    pub search_path: String,
+    /// The URL under which clients reach this storage: `https://…/storage/v1`, without a slash at its end.
+    pub public_url: String,
+    /// Bytes of the largest object.
+    pub file_size_limit: u64,
+    /// Bytes of the largest object that is uploaded in one piece; nothing: the same.
+    pub standard_size_limit: Option<u64>,
+    /// How long a signed upload URL is good for.
+    pub signed_upload_time: Duration,
+    /// How long a resumable upload may take from its creation.
+    pub resumable_time: Duration,
+    /// The `s-maxage` that revalidating clients are told; nothing: none.
+    pub s_maxage: Option<u32>,
+    /// Whether a bucket's list of types is also held against the first bytes of a file.
+    pub sniff_types: bool,
+    /// How long a body may pause.
+    pub idle_timeout: Duration,
+    /// How long a statement may take.
+    pub statement_timeout: Duration,
+    pub images: ImageSettings,
+    pub s3: S3Settings,
+}
+
+/// Pictures made smaller on their way out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageSettings {
+    pub enabled: bool,
+    /// The longest side, in pixels, that may be asked for.
+    pub side_max: u32,
+}
+
+impl Default for ImageSettings {
+    fn default() -> Self {
+        ImageSettings { enabled: true, side_max: 2000 }
+    }
+}
+
+/// The S3 protocol.
+#[derive(Debug, Clone)]
+pub struct S3Settings {
+    pub enabled: bool,
+    pub region: String,
+    pub keys: Vec<S3Key>,
+}
+
+impl Default for S3Settings {
+    fn default() -> Self {
+        S3Settings { enabled: true, region: "local".to_owned(), keys: Vec::new() }
+    }
+}
+
+/// A pair of keys of the S3 protocol.
+#[derive(Debug, Clone)]
+pub struct S3Key {
+    pub access_key: String,
+    pub secret_key: Secret,
+    /// Whom requests signed with it speak for: claims as in a token, `role` among them.
+    pub claims: Arc<str>,
+}
+
+impl Settings {
+    /// Settings with the defaults of a hosted project.
+    pub fn new(project: ProjectRef, keys: Arc<token::KeySet>) -> Settings {
+        Settings {
+            project,
+            tenancy: Tenancy::Dedicated,
+            url_keys: Arc::clone(&keys),
+            keys,
+            extra_settings: Vec::new(),
+            search_path: "storage, public, extensions".to_owned(),
+            public_url: "http://127.0.0.1:54321/storage/v1".to_owned(),
+            file_size_limit: 50 << 20,
+            standard_size_limit: None,
+            signed_upload_time: Duration::from_secs(2 * 3600),
+            resumable_time: Duration::from_secs(24 * 3600),
+            s_maxage: None,
+            sniff_types: true,
+            idle_timeout: Duration::from_secs(60),
+            statement_timeout: Duration::from_secs(30),
+            images: ImageSettings::default(),
+            s3: S3Settings::default(),
+        }
+    }
+
+    /// Bytes of the largest object that may be uploaded in one piece.
+    pub(crate) fn standard_limit(&self) -> u64 {
+        self.standard_size_limit.map_or(self.file_size_limit, |limit| limit.min(self.file_size_limit))
+    }
+
+    pub(crate) fn is_pooled(&self) -> bool {
+        self.tenancy == Tenancy::Pooled
+    }
+}

@@ -1,0 +1,167 @@
+//! Where the bytes of an upload come from: the body itself, or a file in a form.
+
+use super::Wanted;
+use crate::call::{Call, Incoming};
+use crate::refusal::{self, Outcome, Refusal};
+use bytes::{Bytes, BytesMut};
+use futures_util::stream;
+use http::header;
+use multer::{Constraints, Field, Multipart, SizeLimit};
+use serde_json::Value;
+
+/// The most fields of a form that are read.
+const FIELDS_MAX: usize = 10;
+/// The longest field that is no file.
+const FIELD_BYTES_MAX: u64 = 2 << 20;
+/// The longest form, beside the file itself: never reached, the file is cut first.
+const FORM_BYTES_MAX: u64 = u64::MAX;
+
+/// Bytes on their way in.
+pub(crate) enum Source {
+    Raw(Incoming),
+    Form(Box<FormFile>),
+}
+
+/// A file in a form. Fields may come before and after it.
+pub(crate) struct FormFile {
+    form: Multipart<'static>,
+    file: Option<Field<'static>>,
+    file_mime: Option<String>,
+    fields: Vec<(String, String)>,
+}
+
+impl Source {
+    /// The source of an upload by the request's own body.
+    pub(crate) async fn of(call: &Call, incoming: Incoming) -> Outcome<Source> {
+        let content_type = call.header(header::CONTENT_TYPE).unwrap_or_default();
+        if !content_type.starts_with("multipart/form-data") {
+            return Ok(Source::Raw(incoming));
+        }
+        let boundary = multer::parse_boundary(content_type).map_err(|_| no_content())?;
+        let limits = SizeLimit::new().whole_stream(FORM_BYTES_MAX);
+        let pieces = stream::try_unfold(incoming, |mut incoming| async move {
+            let next = incoming.next().await.map_err(|refused| Lost(Box::new(refused)))?;
+            Ok::<_, Lost>(next.map(|piece| (piece, incoming)))
+        });
+        let constraints = Constraints::new().size_limit(limits);
+        let mut form = Box::new(FormFile {
+            form: Multipart::with_constraints(pieces, boundary, constraints),
+            file: None,
+            file_mime: None,
+            fields: Vec::new(),
+        });
+        form.advance().await?;
+        if form.file.is_none() {
+            return Err(no_content());
+        }
+        Ok(Source::Form(form))
+    }
+
+    /// The next piece; nothing at the end.
+    pub(crate) async fn next(&mut self) -> Outcome<Option<Bytes>> {
+        match self {
+            Source::Raw(incoming) => incoming.next().await,
+            Source::Form(form) => form.next().await,
+        }
+    }
+
+    /// All of it, which is no longer than so many bytes.
+    pub(crate) async fn whole(&mut self, bytes_max: usize) -> Outcome<Bytes> {
+        let mut first = Bytes::new();
+        let mut all = BytesMut::new();
+        while let Some(piece) = self.next().await? {
+            if all.len() + first.len() + piece.len() > bytes_max {
+                return Err(refusal::too_large());
+            }
+            if first.is_empty() && all.is_empty() {
+                first = piece;
+                continue;
+            }
+            all.extend_from_slice(&std::mem::take(&mut first));
+            all.extend_from_slice(&piece);
+        }
+        Ok(if all.is_empty() { first } else { all.freeze() })
+    }
+
+    /// What the source itself says of the object: the fields of a form.
+    pub(crate) fn complete(&self, mut wanted: Wanted) -> Outcome<Wanted> {
+        let Source::Form(form) = self else { return Ok(wanted) };
+        let field = |name: &str| form.fields.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
+        let declared = field("contentType").filter(|mime| !mime.is_empty()).or(form.file_mime.as_deref());
+        declared.unwrap_or(crate::mime::DEFAULT).clone_into(&mut wanted.mime);
+        wanted.cache_control = match field("cacheControl").filter(|seconds| !seconds.is_empty()) {
+            Some(seconds) => format!("max-age={seconds}"),
+            None => "no-cache".to_owned(),
+        };
+        if let Some(text) = field("metadata").or_else(|| field("userMetadata")) {
+            wanted.user_metadata = user_metadata(text);
+        }
+        wanted.check()?;
+        Ok(wanted)
+    }
+}
+
+/// The user's own metadata: an object; anything else is dropped without a word.
+pub(crate) fn user_metadata(text: &str) -> Option<String> {
+    let parsed: Value = serde_json::from_str(text).ok()?;
+    parsed.is_object().then(|| parsed.to_string().replace("\\u0000", ""))
+}
+
+impl FormFile {
+    /// Reads fields up to the next file.
+    async fn advance(&mut self) -> Outcome<()> {
+        while let Some(mut field) = self.form.next_field().await.map_err(broken)? {
+            if field.file_name().is_some() || field.content_type().is_some() && self.file_mime.is_none() {
+                if self.file_mime.is_some() {
+                    // One file is enough.
+                    continue;
+                }
+                self.file_mime = Some(field.content_type().map_or(crate::mime::DEFAULT, |m| m.as_ref()).to_owned());
+                self.file = Some(field);
+                return Ok(());
+            }
+            if self.fields.len() >= FIELDS_MAX {
+                return Err(refusal::invalid_request("The form has too many fields"));
+            }
+            let name = field.name().unwrap_or_default().to_owned();
+            let mut value = Vec::new();
+            while let Some(piece) = field.chunk().await.map_err(broken)? {
+                if value.len() as u64 + piece.len() as u64 > FIELD_BYTES_MAX {
+                    return Err(super::too_large_metadata());
+                }
+                value.extend_from_slice(&piece);
+            }
+            self.fields.push((name, String::from_utf8_lossy(&value).into_owned()));
+        }
+        Ok(())
+    }
+
+    async fn next(&mut self) -> Outcome<Option<Bytes>> {
+        let Some(file) = self.file.as_mut() else { return Ok(None) };
+        if let Some(piece) = file.chunk().await.map_err(broken)? {
+            return Ok(Some(piece));
+        }
+        self.file = None;
+        self.advance().await?;
+        Ok(None)
+    }
+}
+
+/// A refusal on its way through the form's reader.
+#[derive(Debug, thiserror::Error)]
+#[error("the body could not be read")]
+struct Lost(Box<Refusal>);
+
+fn broken(error: multer::Error) -> Refusal {
+    match error {
+        multer::Error::StreamReadFailed(inner) => match inner.downcast::<Lost>() {
+            Ok(lost) => *lost.0,
+            Err(other) => refusal::aborted().caused_by(other),
+        },
+        other => no_content().caused_by(other),
+    }
+}
+
+fn no_content() -> Refusal {
+    refusal::invalid_request("No content provided")
+}
