@@ -186,7 +186,11 @@ impl Incoming {
         let is_json = header::CONTENT_TYPE.of(headers).is_some_and(|t| t.starts_with("application/json"));
         if bytes.is_empty() {
             let message = "Body cannot be empty when content-type is set to 'application/json'";
-            return if is_json { Err(refusal::invalid_request(message).called("FastifyError")) } else { Ok(None) };
+            return if is_json {
+                Err(refusal::invalid_request(message).called("FastifyError"))
+            } else {
+                Ok(None)
+            };
         }
         let message = "Body is not valid JSON but content-type is set to 'application/json'";
         let parsed = serde_json::from_slice(&bytes);

@@ -110,7 +110,9 @@ pub(crate) fn verify(token: &str, settings: &Settings, now: u64) -> Outcome<Iden
 
 fn refused(error: &TokenError) -> Refusal {
     refusal::denied(match error {
-        TokenError::Empty | TokenError::Parts(_) | TokenError::Malformed | TokenError::Payload => "Invalid Compact JWS",
+        TokenError::Empty | TokenError::Parts(_) | TokenError::Malformed | TokenError::Payload => {
+            "Invalid Compact JWS"
+        }
         TokenError::Algorithm(_) | TokenError::NoKey | TokenError::Signature | TokenError::CannotSign => {
             "signature verification failed"
         }

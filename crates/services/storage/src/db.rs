@@ -56,7 +56,13 @@ impl Scope {
         headers: &HeaderMap,
         operation: &'static str,
     ) -> Scope {
-        Scope { identity, method: method.clone(), path: path.to_owned(), headers: headers_json(headers), operation }
+        Scope {
+            identity,
+            method: method.clone(),
+            path: path.to_owned(),
+            headers: headers_json(headers),
+            operation,
+        }
     }
 }
 

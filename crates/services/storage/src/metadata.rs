@@ -10,9 +10,8 @@ use time::macros::format_description;
 const ISO: &[FormatItem<'static>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 /// The date of HTTP headers.
-const HTTP: &[FormatItem<'static>] = format_description!(
-    "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
-);
+const HTTP: &[FormatItem<'static>] =
+    format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
 
 /// The column `metadata`. Rows may have been written by hand, so everything can be missing.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -93,16 +92,8 @@ pub(crate) fn is_robots_tag(value: &str) -> bool {
 
 /// Takes one rule, and an agent before it; what is left of the list.
 fn robots_rule(text: &str) -> Option<&str> {
-    const PLAIN: [&str; 8] = [
-        "all",
-        "noindex",
-        "nofollow",
-        "none",
-        "nosnippet",
-        "indexifembedded",
-        "notranslate",
-        "noimageindex",
-    ];
+    const PLAIN: [&str; 8] =
+        ["all", "noindex", "nofollow", "none", "nosnippet", "indexifembedded", "notranslate", "noimageindex"];
     let (rule, rest) = text.split_once(',').unwrap_or((text, ""));
     let rule = rule.trim();
     if PLAIN.iter().any(|plain| plain.eq_ignore_ascii_case(rule)) {
@@ -120,7 +111,11 @@ fn robots_rule(text: &str) -> Option<&str> {
             let is_agent = !agent.is_empty()
                 && agent.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
             let begins = text.find(':').map_or(text.len(), |at| at + 1);
-            return if is_agent && !value.is_empty() { robots_rule(text.get(begins..)?.trim_start()) } else { None };
+            return if is_agent && !value.is_empty() {
+                robots_rule(text.get(begins..)?.trim_start())
+            } else {
+                None
+            };
         }
     };
     fits.then_some(rest)
@@ -178,7 +173,15 @@ mod tests {
         ] {
             assert!(is_robots_tag(good), "{good}");
         }
-        for bad in ["", "nonsense", "max-snippet:-2", "max-image-preview:huge", "noindex, what", "bot: ", "a b: none"] {
+        for bad in [
+            "",
+            "nonsense",
+            "max-snippet:-2",
+            "max-image-preview:huge",
+            "noindex, what",
+            "bot: ",
+            "a b: none",
+        ] {
             assert!(!is_robots_tag(bad), "{bad}");
         }
     }

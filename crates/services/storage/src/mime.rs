@@ -45,7 +45,11 @@ pub(crate) fn check_entry(entry: &str) -> Outcome<()> {
         Some((kind, sub)) => is_token(kind) && (sub == "*" || is_token(sub)),
         None => essence == "*",
     };
-    if fits && charset_only && entry.len() <= ENTRY_CHARS_MAX { Ok(()) } else { Err(refusal::invalid_mime(entry)) }
+    if fits && charset_only && entry.len() <= ENTRY_CHARS_MAX {
+        Ok(())
+    } else {
+        Err(refusal::invalid_mime(entry))
+    }
 }
 
 /// The characters of a token, RFC 9110 §5.6.2.

@@ -90,9 +90,10 @@ mod tests {
             assert!(ObjectKey::parse(good).is_ok(), "{good}");
         }
         let too_long = format!("{long}/v");
-        for bad in
-            ["", ".", "..", "a/../b", "a/./b", "../a", "naïve", "a#b", "a\\b", "a\0b", "a\nb", "[a]", "a~b", &too_long]
-        {
+        for bad in [
+            "", ".", "..", "a/../b", "a/./b", "../a", "naïve", "a#b", "a\\b", "a\0b", "a\nb", "[a]", "a~b",
+            &too_long,
+        ] {
             assert!(ObjectKey::parse(bad).is_err(), "{bad}");
         }
         assert!(ObjectKey::parse(&"x".repeat(256)).is_err());

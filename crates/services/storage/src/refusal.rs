@@ -225,7 +225,11 @@ fn of_state(state: &str, message: &str) -> Refusal {
 
 fn of_privilege(message: &str) -> Refusal {
     // Policies on `storage.objects` say the table's name; clients are told the reference's shorter form.
-    if message.starts_with("new row violates row-level security policy") { rls() } else { denied("Access denied") }
+    if message.starts_with("new row violates row-level security policy") {
+        rls()
+    } else {
+        denied("Access denied")
+    }
 }
 
 fn invalid_request_parameter() -> Refusal {
@@ -236,8 +240,12 @@ impl From<blob::Error> for Refusal {
     fn from(error: blob::Error) -> Refusal {
         let refusal = match &error {
             blob::Error::NotFound => no_body(),
-            blob::Error::Full => Refusal::new(507, "InsufficientStorage", "There is no space left for files").openly(),
-            blob::Error::Slow => Refusal::new(503, "SlowDown", "The file storage did not answer in time").openly(),
+            blob::Error::Full => {
+                Refusal::new(507, "InsufficientStorage", "There is no space left for files").openly()
+            }
+            blob::Error::Slow => {
+                Refusal::new(503, "SlowDown", "The file storage did not answer in time").openly()
+            }
             _ => internal("Internal server error"),
         };
         refusal.caused_by(error)

@@ -122,8 +122,7 @@ impl Fields {
         } else if items.len() > most {
             self.say(name, format!("must NOT have more than {most} items"));
         }
-        let texts: Vec<String> =
-            items.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect();
+        let texts: Vec<String> = items.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect();
         if texts.len() < items.len() {
             self.say(name, "must be string");
         }

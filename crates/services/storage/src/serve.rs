@@ -101,7 +101,7 @@ impl Storage {
     pub(crate) async fn read(&self, found: &Found, range: Option<Range<u64>>) -> Outcome<Body> {
         let key = self.body_key(&found.version).ok_or_else(refusal::no_body)?;
         let reading = self.machinery.blobs.read(&key, range).await?;
-        Ok(Body::new(reading.stream))
+        Ok(Body::new(reading))
     }
 
     /// An object's headers without its bytes.
@@ -112,7 +112,11 @@ impl Storage {
         if let Some(list) = call.header(header::IF_NONE_MATCH)
             && !matches(list, &found.etag())
         {
-            set(&mut headers, header::CACHE_CONTROL, &format!("{}, must-revalidate", found.metadata.cache_control));
+            set(
+                &mut headers,
+                header::CACHE_CONTROL,
+                &format!("{}, must-revalidate", found.metadata.cache_control),
+            );
         }
         answer(StatusCode::OK, headers, Body::empty())
     }
@@ -192,10 +196,25 @@ mod tests {
     fn ranges() {
         let of = |text: &str| part(Some(text), 10);
         assert_eq!(part(None, 10), Part::Whole);
-        for (text, range) in [("bytes=0-0", 0..1), ("bytes=2-", 2..10), ("bytes=-3", 7..10), ("bytes=5-99", 5..10), ("bytes=-99", 0..10)] {
+        for (text, range) in [
+            ("bytes=0-0", 0..1),
+            ("bytes=2-", 2..10),
+            ("bytes=-3", 7..10),
+            ("bytes=5-99", 5..10),
+            ("bytes=-99", 0..10),
+        ] {
             assert_eq!(of(text), Part::Range(range), "{text}");
         }
-        for bad in ["bytes=10-", "bytes=3-2", "bytes=-0", "bytes=0-1,3-4", "bytes=", "chars=0-1", "bytes=a-b", "bytes=-"] {
+        for bad in [
+            "bytes=10-",
+            "bytes=3-2",
+            "bytes=-0",
+            "bytes=0-1,3-4",
+            "bytes=",
+            "chars=0-1",
+            "bytes=a-b",
+            "bytes=-",
+        ] {
             assert_eq!(of(bad), Part::Unsatisfiable, "{bad}");
         }
         assert_eq!(part(Some("bytes=0-"), 0), Part::Unsatisfiable);

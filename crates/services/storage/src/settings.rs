@@ -1,8 +1,8 @@
 //! What a project's storage is told.
 
 use model::{ProjectRef, Secret, Tenancy};
-use std::time::Duration;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The settings of one project's storage.
 #[derive(Debug, Clone)]

@@ -72,11 +72,20 @@ pub(crate) fn upload(
 }
 
 fn sign(settings: &Settings, claims: &impl Serialize) -> Outcome<String> {
-    settings.url_keys.sign(claims).map_err(|error| refusal::internal("Internal server error").caused_by(error))
+    settings
+        .url_keys
+        .sign(claims)
+        .map_err(|error| refusal::internal("Internal server error").caused_by(error))
 }
 
 /// A read token's claims, for this object.
-pub(crate) fn check_download(settings: &Settings, token: &str, bucket: &str, key: &str, now: u64) -> Outcome<Map<String, Value>> {
+pub(crate) fn check_download(
+    settings: &Settings,
+    token: &str,
+    bucket: &str,
+    key: &str,
+    now: u64,
+) -> Outcome<Map<String, Value>> {
     let claims = checked(settings, token, now)?;
     if scope_of(&claims) != DOWNLOAD {
         return Err(refusal::invalid_signature("Token is not scoped for download"));
@@ -94,7 +103,13 @@ pub(crate) struct Granted {
 }
 
 /// What an upload token grants for this object.
-pub(crate) fn check_upload(settings: &Settings, token: &str, bucket: &str, key: &str, now: u64) -> Outcome<Granted> {
+pub(crate) fn check_upload(
+    settings: &Settings,
+    token: &str,
+    bucket: &str,
+    key: &str,
+    now: u64,
+) -> Outcome<Granted> {
     let granted = granted(settings, token, now)?;
     if (granted.bucket.as_str(), granted.key.as_str()) != (bucket, key) {
         return Err(refusal::invalid_signature("Invalid signature"));
@@ -147,7 +162,9 @@ fn checked(settings: &Settings, token: &str, now: u64) -> Outcome<Map<String, Va
 
 fn refused(error: &TokenError) -> Refusal {
     refusal::invalid_jwt(match error {
-        TokenError::Empty | TokenError::Parts(_) | TokenError::Malformed | TokenError::Payload => "Invalid Compact JWS",
+        TokenError::Empty | TokenError::Parts(_) | TokenError::Malformed | TokenError::Payload => {
+            "Invalid Compact JWS"
+        }
         _ => "signature verification failed",
     })
 }
@@ -157,7 +174,8 @@ mod tests {
     use super::*;
 
     fn settings() -> Settings {
-        let keys = std::sync::Arc::new(token::KeySet::from_secret(b"a secret that is long enough for a test"));
+        let keys =
+            std::sync::Arc::new(token::KeySet::from_secret(b"a secret that is long enough for a test"));
         Settings::new("abcdefghijklmnopqrst".parse().unwrap(), keys)
     }
 
@@ -167,7 +185,10 @@ mod tests {
         let read = download(&s, ("b", "a/k"), None, 1000, 60).unwrap();
         assert!(check_download(&s, &read, "b", "a/k", 1059).is_ok());
         let refused = |outcome: Outcome<Map<String, Value>>| outcome.unwrap_err().fault.message;
-        assert_eq!(refused(check_download(&s, &read, "b", "a/k", 1060)), r#""exp" claim timestamp check failed"#);
+        assert_eq!(
+            refused(check_download(&s, &read, "b", "a/k", 1060)),
+            r#""exp" claim timestamp check failed"#
+        );
         assert_eq!(refused(check_download(&s, &read, "b", "k", 1000)), "Invalid signature");
         let write = upload(&s, ("b", "k"), Some("me"), false, 1000).unwrap();
         assert_eq!(refused(check_download(&s, &write, "b", "k", 1000)), "Token is not scoped for download");

@@ -36,9 +36,14 @@ mod tests {
 
     #[test]
     fn sizes() {
-        for (value, bytes) in
-            [(json!(0), 0), (json!(1024), 1024), (json!("1MB"), 1_000_000), (json!("20 kb"), 20_000), (json!("1.5gb"), 1_500_000_000), (json!("7"), 7)]
-        {
+        for (value, bytes) in [
+            (json!(0), 0),
+            (json!(1024), 1024),
+            (json!("1MB"), 1_000_000),
+            (json!("20 kb"), 20_000),
+            (json!("1.5gb"), 1_500_000_000),
+            (json!("7"), 7),
+        ] {
             assert_eq!(parse(&value), Ok(bytes), "{value}");
         }
         for bad in [json!("20km"), json!(-1), json!(1.5), json!("-1"), json!("inf"), json!(true), json!("")] {

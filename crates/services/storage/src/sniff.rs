@@ -38,7 +38,9 @@ fn same_family(a: &str, b: &str) -> bool {
 /// Pictures that are text or archives inside.
 fn is_container(declared: &str, found: &str) -> bool {
     let text_inside = declared == "image/svg+xml" && (found == "text/xml" || found == "text/html");
-    text_inside || found == "application/ogg" || (declared.starts_with("font/") && found.starts_with("application/font"))
+    text_inside
+        || found == "application/ogg"
+        || (declared.starts_with("font/") && found.starts_with("application/font"))
 }
 
 fn is_program(found: &str) -> bool {

@@ -14,7 +14,12 @@ use axum::body::Body;
 use http::{Method, Response};
 use serde_json::{Value, json};
 
-pub(crate) async fn answer(storage: &Storage, call: &Call, rest: &str, body: Incoming) -> Outcome<Response<Body>> {
+pub(crate) async fn answer(
+    storage: &Storage,
+    call: &Call,
+    rest: &str,
+    body: Incoming,
+) -> Outcome<Response<Body>> {
     if rest.is_empty() {
         return match call.method {
             Method::GET => list(storage, call).await,
@@ -59,7 +64,9 @@ fn shows_type(call: &Call) -> bool {
         let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or_default());
         (parts.next().unwrap_or_default(), parts.next().unwrap_or_default()) < first
     };
-    !older("supabase-py/", (2, 18)) && !older("supabase-py/storage3 v", (0, 12)) && !older("storage3/", (0, 12))
+    !older("supabase-py/", (2, 18))
+        && !older("supabase-py/storage3 v", (0, 12))
+        && !older("storage3/", (0, 12))
 }
 
 async fn show(storage: &Storage, call: &Call, id: &str) -> Outcome<Response<Body>> {
@@ -171,7 +178,8 @@ impl Limits {
             Some(Value::Null) => Some(None),
             Some(value) => {
                 let bytes = size::parse(&value).map_err(|text| {
-                    let message = format!("Invalid file size format, hint: use 20GB / 20MB / 30KB / 3B, got {text}");
+                    let message =
+                        format!("Invalid file size format, hint: use 20GB / 20MB / 30KB / 3B, got {text}");
                     refusal::invalid_request(message)
                 })?;
                 if bytes > storage.settings.file_size_limit {
@@ -183,8 +191,12 @@ impl Limits {
         let types = match self.types {
             None => None,
             Some(Value::Array(items)) => {
-                let items: Vec<String> =
-                    items.iter().filter_map(Value::as_str).filter(|item| !item.is_empty()).map(str::to_owned).collect();
+                let items: Vec<String> = items
+                    .iter()
+                    .filter_map(Value::as_str)
+                    .filter(|item| !item.is_empty())
+                    .map(str::to_owned)
+                    .collect();
                 items.iter().try_for_each(|item| mime::check_entry(item))?;
                 Some(Some(items))
             }

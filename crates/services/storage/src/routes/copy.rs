@@ -104,7 +104,8 @@ impl Storage {
         let etag = found.etag();
         let md5 = hex::decode(etag.trim_matches('"')).ok().and_then(|bytes| bytes.try_into().ok());
         let written = Written { size: found.metadata.size, md5: md5.unwrap_or_default() };
-        let finished = Finished { version, written, first: Bytes::new(), etag: Some(etag), checks_limits: false };
+        let finished =
+            Finished { version, written, first: Bytes::new(), etag: Some(etag), checks_limits: false };
         self.commit_or_undo(scope, &wanted, finished, false).await.map_err(duplicate)
     }
 }

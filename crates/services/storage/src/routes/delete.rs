@@ -22,7 +22,12 @@ pub(crate) async fn one(storage: &Storage, call: &Call, target: &Target) -> Outc
 }
 
 /// `DELETE /object/<bucket>`
-pub(crate) async fn many(storage: &Storage, call: &Call, bucket: &str, mut body: Incoming) -> Outcome<Response<Body>> {
+pub(crate) async fn many(
+    storage: &Storage,
+    call: &Call,
+    bucket: &str,
+    mut body: Incoming,
+) -> Outcome<Response<Body>> {
     let identity = call.identity(&storage.settings)?;
     let mut fields = body.fields(&call.headers).await?;
     let keys = fields.required_texts("prefixes", 1, usize::MAX);
@@ -53,7 +58,12 @@ impl Storage {
     }
 
     /// Deletes those of some objects that the caller may delete; their rows as JSON.
-    pub(crate) async fn delete_many(&self, scope: &Scope, bucket: &BucketName, keys: &[String]) -> Outcome<Vec<String>> {
+    pub(crate) async fn delete_many(
+        &self,
+        scope: &Scope,
+        bucket: &BucketName,
+        keys: &[String],
+    ) -> Outcome<Vec<String>> {
         let mut work = Work::new(scope, As::Caller);
         let deleted = work.caller(objects::delete_of(bucket.as_str(), keys));
         let results = self.db.run(scope, work).await?;

@@ -13,12 +13,17 @@ use http::{Method, Response};
 
 /// `GET|HEAD /object/public/…`: anybody, of public buckets.
 pub(crate) async fn public(storage: &Storage, call: &Call, target: &Target) -> Outcome<Response<Body>> {
-    let operation = if call.method == Method::HEAD { "storage.object.info_public" } else { "storage.object.get_public" };
+    let operation =
+        if call.method == Method::HEAD { "storage.object.info_public" } else { "storage.object.get_public" };
     read(storage, call, target, Identity::anonymous(), Right::Public, operation).await
 }
 
 /// `GET|HEAD /object/authenticated/…`: callers, under their policies.
-pub(crate) async fn authenticated(storage: &Storage, call: &Call, target: &Target) -> Outcome<Response<Body>> {
+pub(crate) async fn authenticated(
+    storage: &Storage,
+    call: &Call,
+    target: &Target,
+) -> Outcome<Response<Body>> {
     let identity = call.identity(&storage.settings)?;
     read(storage, call, target, identity, Right::Caller, operation_of(call)).await
 }
@@ -60,7 +65,9 @@ async fn read(
 
 /// `GET|HEAD /object/sign/…?token=`: whoever has the URL.
 pub(crate) async fn signed(storage: &Storage, call: &Call, target: &Target) -> Outcome<Response<Body>> {
-    let token = call.query("token").ok_or_else(|| refusal::schema("querystring must have required property 'token'"))?;
+    let token = call
+        .query("token")
+        .ok_or_else(|| refusal::schema("querystring must have required property 'token'"))?;
     let claims =
         signed::check_download(&storage.settings, token, &target.bucket, &target.key, call.unix_seconds())?;
     let scope = call.scope(Identity::service(), "storage.object.get_signed");

@@ -56,7 +56,8 @@ async fn show(
 }
 
 fn described(found: &Found) -> Value {
-    let user: Value = found.user_metadata.as_deref().and_then(|m| serde_json::from_str(m).ok()).unwrap_or_default();
+    let user: Value =
+        found.user_metadata.as_deref().and_then(|m| serde_json::from_str(m).ok()).unwrap_or_default();
     let metadata = &found.metadata;
     json!({
         "id": found.id,

@@ -22,7 +22,12 @@ const PATHS_MAX: usize = 1000;
 const NOT_THERE: &str = "Either the object does not exist or you do not have access to it";
 
 /// `POST /object/sign/<bucket>/…`
-pub(crate) async fn one(storage: &Storage, call: &Call, target: &Target, mut body: Incoming) -> Outcome<Response<Body>> {
+pub(crate) async fn one(
+    storage: &Storage,
+    call: &Call,
+    target: &Target,
+    mut body: Incoming,
+) -> Outcome<Response<Body>> {
     let identity = call.identity(&storage.settings)?;
     let mut fields = body.fields(&call.headers).await?;
     let seconds = fields.required_integer("expiresIn", 1);
@@ -36,9 +41,11 @@ pub(crate) async fn one(storage: &Storage, call: &Call, target: &Target, mut bod
     let found = storage.find(&scope, Right::Policies, &target.bucket, &target.key).await?;
     let of = (found.bucket.as_str(), found.key.as_str());
     let options = transform.as_ref().map(|t| (t.text.as_str(), t.format.as_deref()));
-    let token = signed::download(&storage.settings, of, options, call.unix_seconds(), seconds.unsigned_abs())?;
+    let token =
+        signed::download(&storage.settings, of, options, call.unix_seconds(), seconds.unsigned_abs())?;
     let way = if transform.is_some() { "/render/image/sign/" } else { "/object/sign/" };
-    Ok(json(&json!({ "signedURL": [way, of.0, "/", of.1, "?token=", &token].concat() })))
+    let url = [way, of.0, "/", of.1, "?token=", &token].concat();
+    Ok(json(&json!({ "signedURL": url })))
 }
 
 /// Options of a picture, as a token holds them: `width:100,resize:cover`.
@@ -64,7 +71,10 @@ impl Transform {
         numbers("width", 0, i64::MAX, &mut fields);
         numbers("quality", 20, 100, &mut fields);
         if let Some(mode) = fields.one_of("resize", &["cover", "contain", "fill"]) {
-            parts.insert(parts.len() - usize::from(parts.last().is_some_and(|p| p.starts_with("quality"))), format!("resize:{mode}"));
+            parts.insert(
+                parts.len() - usize::from(parts.last().is_some_and(|p| p.starts_with("quality"))),
+                format!("resize:{mode}"),
+            );
         }
         let format = fields.one_of("format", &["origin", "avif", "webp"]).map(str::to_owned);
         fields.finish()?;
@@ -73,7 +83,12 @@ impl Transform {
 }
 
 /// `POST /object/sign/<bucket>`
-pub(crate) async fn many(storage: &Storage, call: &Call, bucket: &str, mut body: Incoming) -> Outcome<Response<Body>> {
+pub(crate) async fn many(
+    storage: &Storage,
+    call: &Call,
+    bucket: &str,
+    mut body: Incoming,
+) -> Outcome<Response<Body>> {
     let identity = call.identity(&storage.settings)?;
     let mut fields = body.fields(&call.headers).await?;
     let seconds = fields.required_integer("expiresIn", 1);
@@ -89,7 +104,8 @@ pub(crate) async fn many(storage: &Storage, call: &Call, bucket: &str, mut body:
     for path in &paths {
         answers.push(if visible.contains(path.as_str()) {
             let of = (bucket.as_str(), path.as_str());
-            let token = signed::download(&storage.settings, of, None, call.unix_seconds(), seconds.unsigned_abs())?;
+            let token =
+                signed::download(&storage.settings, of, None, call.unix_seconds(), seconds.unsigned_abs())?;
             let url = ["/object/sign/", of.0, "/", of.1, "?token=", &token].concat();
             json!({ "error": null, "path": path, "signedURL": url })
         } else {

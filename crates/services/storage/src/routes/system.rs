@@ -10,7 +10,9 @@ use serde_json::json;
 
 pub(crate) fn version() -> Response<Body> {
     let mut response = Response::new(Body::from(env!("CARGO_PKG_VERSION")));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response
 }
 

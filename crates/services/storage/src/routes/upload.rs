@@ -16,14 +16,24 @@ use http::{Response, header};
 use serde_json::json;
 
 /// `POST /object/<bucket>/…`
-pub(crate) async fn create(storage: &Storage, call: &Call, target: &Target, body: Incoming) -> Outcome<Response<Body>> {
+pub(crate) async fn create(
+    storage: &Storage,
+    call: &Call,
+    target: &Target,
+    body: Incoming,
+) -> Outcome<Response<Body>> {
     let identity = call.identity(&storage.settings)?;
     let upsert = call.says_true("x-upsert");
     own(storage, call, target, body, identity, (upsert, "storage.object.upload")).await
 }
 
 /// `PUT /object/<bucket>/…`
-pub(crate) async fn update(storage: &Storage, call: &Call, target: &Target, body: Incoming) -> Outcome<Response<Body>> {
+pub(crate) async fn update(
+    storage: &Storage,
+    call: &Call,
+    target: &Target,
+    body: Incoming,
+) -> Outcome<Response<Body>> {
     let identity = call.identity(&storage.settings)?;
     own(storage, call, target, body, identity, (true, "storage.object.upload_update")).await
 }
@@ -36,13 +46,21 @@ async fn own(
     identity: Identity,
     (upsert, operation): (bool, &'static str),
 ) -> Outcome<Response<Body>> {
-    let stored = store(storage, call, target, body, identity, (Permission::Policies, upsert, operation)).await?;
+    let stored =
+        store(storage, call, target, body, identity, (Permission::Policies, upsert, operation)).await?;
     Ok(json(&json!({ "Key": path_of(target), "Id": stored.text("id") })))
 }
 
 /// `PUT /object/upload/sign/…?token=`
-pub(crate) async fn signed(storage: &Storage, call: &Call, target: &Target, body: Incoming) -> Outcome<Response<Body>> {
-    let token = call.query("token").ok_or_else(|| refusal::schema("querystring must have required property 'token'"))?;
+pub(crate) async fn signed(
+    storage: &Storage,
+    call: &Call,
+    target: &Target,
+    body: Incoming,
+) -> Outcome<Response<Body>> {
+    let token = call
+        .query("token")
+        .ok_or_else(|| refusal::schema("querystring must have required property 'token'"))?;
     let granted =
         signed::check_upload(&storage.settings, token, &target.bucket, &target.key, call.unix_seconds())?;
     let permission = Permission::Token { owner: granted.owner };
@@ -76,7 +94,13 @@ async fn store(
 }
 
 /// What the headers of an upload say.
-pub(crate) fn wanted(storage: &Storage, call: &Call, bucket: BucketName, key: ObjectKey, upsert: bool) -> Wanted {
+pub(crate) fn wanted(
+    storage: &Storage,
+    call: &Call,
+    bucket: BucketName,
+    key: ObjectKey,
+    upsert: bool,
+) -> Wanted {
     let content_type = call.header(header::CONTENT_TYPE);
     Wanted {
         bucket,

@@ -135,7 +135,9 @@ pub(crate) fn update(id: &str, patch: &Patch) -> Step {
         sql.push(", file_size_limit = ").bind_param(limit.map_or_else(null, param)).push("::bigint");
     }
     if let Some(types) = &patch.allowed_mime_types {
-        sql.push(", allowed_mime_types = ").bind_param(types.as_deref().map_or_else(null, array)).push("::text[]");
+        sql.push(", allowed_mime_types = ")
+            .bind_param(types.as_deref().map_or_else(null, array))
+            .push("::text[]");
     }
     sql.push(" where id = ").bind(id.to_owned()).push(" returning id");
     Step::built(sql)
@@ -183,7 +185,6 @@ pub(crate) fn array(items: &[String]) -> Param {
     out.push('}');
     text(out)
 }
-
 
 /// How many objects a bucket holds, counted no further than `most`.
 pub(crate) fn count(id: &str, most: i64) -> Step {

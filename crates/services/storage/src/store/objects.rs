@@ -49,7 +49,8 @@ pub(crate) fn visible_of(bucket: &str, keys: &[String]) -> Step {
 
 /// An object as clients see its row.
 pub(crate) fn show(bucket: &str, key: &str) -> Step {
-    let sql = concat!("select ", shown!(), " from storage.objects as o where o.bucket_id = $1 and o.name = $2");
+    let sql =
+        concat!("select ", shown!(), " from storage.objects as o where o.bucket_id = $1 and o.name = $2");
     Step::new(sql, [text(bucket), text(key)])
 }
 
@@ -107,7 +108,9 @@ macro_rules! overwrite {
 pub(crate) fn candidate(new: &New, upsert: bool, layout: Layout) -> Step {
     let sql = match (upsert, layout) {
         (false, _) => concat!(columns!(), values!()),
-        (true, Layout::Own) => concat!(columns!(), values!(), overwrite!("bucket_id, name"), "returning o.id"),
+        (true, Layout::Own) => {
+            concat!(columns!(), values!(), overwrite!("bucket_id, name"), "returning o.id")
+        }
         (true, Layout::Shard) => {
             concat!(columns!(), values!(), overwrite!("app_id, bucket_id, name"), "returning o.id")
         }
@@ -150,7 +153,13 @@ pub(crate) fn place(new: &New, measured: Measured, upsert: bool, layout: Layout)
             concat!(columns!(), within_limits!(), overwrite!("bucket_id, name"), "returning ", shown!())
         }
         (true, Layout::Shard) => {
-            concat!(columns!(), within_limits!(), overwrite!("app_id, bucket_id, name"), "returning ", shown!())
+            concat!(
+                columns!(),
+                within_limits!(),
+                overwrite!("app_id, bucket_id, name"),
+                "returning ",
+                shown!()
+            )
         }
     };
     let kind = measured.mime.split('/').next().unwrap_or_default();
@@ -178,7 +187,12 @@ pub(crate) fn lock(project: &str, bucket: &str, key: &str) -> [Step; 2] {
 }
 
 /// Gives an object another name.
-pub(crate) fn rename(from: (&str, &str), to: (&str, &str), owner: Option<Uuid>, owner_id: Option<&str>) -> Step {
+pub(crate) fn rename(
+    from: (&str, &str),
+    to: (&str, &str),
+    owner: Option<Uuid>,
+    owner_id: Option<&str>,
+) -> Step {
     let sql = "
 update storage.objects
 set bucket_id = $3, name = $4, owner = $5::uuid, owner_id = $6

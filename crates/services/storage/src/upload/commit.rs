@@ -73,7 +73,13 @@ impl Storage {
         done.map_err(|error| refusal::internal("Internal server error").caused_by(error))?
     }
 
-    async fn commit(&self, scope: &Scope, wanted: &Wanted, finished: Finished, probes: bool) -> Outcome<Stored> {
+    async fn commit(
+        &self,
+        scope: &Scope,
+        wanted: &Wanted,
+        finished: Finished,
+        probes: bool,
+    ) -> Outcome<Stored> {
         let etag =
             finished.etag.clone().unwrap_or_else(|| format!("\"{}\"", hex::encode(finished.written.md5)));
         let metadata = self.metadata(wanted, &finished, &etag).json();

@@ -86,7 +86,9 @@ impl Wanted {
     fn check(&self) -> Outcome<()> {
         mime::check_header(&self.mime)?;
         if self.robots.as_deref().is_some_and(|tag| !crate::metadata::is_robots_tag(tag)) {
-            return Err(refusal::invalid_request("Invalid X-Robots-Tag header").called("invalid_x_robots_tag"));
+            return Err(
+                refusal::invalid_request("Invalid X-Robots-Tag header").called("invalid_x_robots_tag")
+            );
         }
         if self.user_metadata.as_ref().is_some_and(|m| m.len() > USER_METADATA_BYTES_MAX) {
             return Err(too_large_metadata());

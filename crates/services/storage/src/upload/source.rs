@@ -116,7 +116,8 @@ impl FormFile {
                     // One file is enough.
                     continue;
                 }
-                self.file_mime = Some(field.content_type().map_or(crate::mime::DEFAULT, |m| m.as_ref()).to_owned());
+                self.file_mime =
+                    Some(field.content_type().map_or(crate::mime::DEFAULT, |m| m.as_ref()).to_owned());
                 self.file = Some(field);
                 return Ok(());
             }
