@@ -78,6 +78,35 @@ pub fn storage_body(fault: &Fault, inner: u16, error: &str) -> Vec<u8> {
     .into_bytes()
 }
 
+/// The body of the S3 protocol, XML; `code` is AWS's word and `resource` what the request was about. Without a
+/// namespace, as AWS has it: some clients find nothing in one that has.
+pub fn s3_body(fault: &Fault, code: &str, resource: &str) -> Vec<u8> {
+    let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error>");
+    for (name, value) in [("Resource", resource), ("Code", code), ("Message", fault.message.as_ref())] {
+        text.extend(["<", name, ">"]);
+        push_xml(&mut text, value);
+        text.extend(["</", name, ">"]);
+    }
+    text.push_str("</Error>");
+    text.into_bytes()
+}
+
+/// Appends a text to an XML document. Characters that no document may hold are left out.
+pub fn push_xml(document: &mut String, text: &str) {
+    for c in text.chars() {
+        match c {
+            '&' => document.push_str("&amp;"),
+            '<' => document.push_str("&lt;"),
+            '>' => document.push_str("&gt;"),
+            '"' => document.push_str("&quot;"),
+            '\r' => document.push_str("&#13;"),
+            '\t' | '\n' => document.push(c),
+            '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => {}
+            c => document.push(c),
+        }
+    }
+}
+
 /// The gateway's own body: a message and, where there is one, a hint.
 pub fn gateway_body(fault: &Fault) -> Vec<u8> {
     let mut body = json!({ "message": fault.message, "code": fault.code });
@@ -102,6 +131,16 @@ mod tests {
         assert_eq!(
             text(rest_body(&fault)),
             r#"{"code":"PGRST205","details":null,"hint":null,"message":"no such table"}"#
+        );
+    }
+
+    #[test]
+    fn s3_bodies_are_xml() {
+        let fault = Fault::new(StatusCode::NOT_FOUND, "NoSuchKey", "no <key>\u{1} & \"all\"");
+        assert_eq!(
+            text(s3_body(&fault, "NoSuchKey", "b/a&b")),
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Resource>b/a&amp;b</Resource><Code>NoSuchKey</Code>\
+             <Message>no &lt;key&gt; &amp; &quot;all&quot;</Message></Error>"
         );
     }
 

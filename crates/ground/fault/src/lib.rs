@@ -7,8 +7,8 @@
 mod body;
 
 pub use body::{
-    auth_body, gateway_body, oauth_body, rest_batch_body, rest_batch_body_minimal, rest_body,
-    rest_body_minimal, storage_body,
+    auth_body, gateway_body, oauth_body, push_xml, rest_batch_body, rest_batch_body_minimal, rest_body,
+    rest_body_minimal, s3_body, storage_body,
 };
 
 use http::{HeaderName, HeaderValue, StatusCode};

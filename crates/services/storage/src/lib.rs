@@ -16,6 +16,7 @@ mod mime;
 mod names;
 mod refusal;
 mod routes;
+mod s3;
 pub mod schema;
 mod schema_check;
 mod serve;
@@ -62,6 +63,9 @@ impl Storage {
     /// Answers a request whose path has no prefix of the gateway any more: `/object/public/…`.
     pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
         let (call, body) = call::Call::split(request, self.clock.now());
+        if s3::is_ours(&call.path) {
+            return Box::pin(s3::answer(self, &call, body)).await;
+        }
         match Box::pin(routes::answer(self, &call, body)).await {
             Ok(response) => response,
             Err(refusal) => {

@@ -135,6 +135,12 @@ pub(crate) fn too_large() -> Refusal {
         .called("Payload too large")
 }
 
+/// The object is not as the client said it must be.
+pub(crate) fn precondition_failed() -> Refusal {
+    let message = "At least one of the pre-conditions you specified did not hold";
+    Refusal::new(412, "PreconditionFailed", message)
+}
+
 pub(crate) fn invalid_range() -> Refusal {
     Refusal::new(416, "InvalidRange", "invalid range provided").called("invalid_range")
 }

@@ -59,11 +59,21 @@ pub struct S3Settings {
     pub enabled: bool,
     pub region: String,
     pub keys: Vec<S3Key>,
+    /// What stands for the access key beside the token of a user's session: the project's reference, and these.
+    pub session_names: Vec<String>,
+    /// What such requests may be signed with: the project's public keys.
+    pub session_secrets: Vec<Secret>,
 }
 
 impl Default for S3Settings {
     fn default() -> Self {
-        S3Settings { enabled: true, region: "local".to_owned(), keys: Vec::new() }
+        S3Settings {
+            enabled: true,
+            region: "local".to_owned(),
+            keys: Vec::new(),
+            session_names: Vec::new(),
+            session_secrets: Vec::new(),
+        }
     }
 }
 

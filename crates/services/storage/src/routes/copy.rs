@@ -93,6 +93,7 @@ impl Storage {
             declared: Some(found.metadata.size),
             is_exact: true,
             upsert,
+            if_match: None,
             permission: Permission::Policies,
             kind: Kind::Standard,
             limit: u64::MAX,

@@ -1,7 +1,7 @@
 //! Which function answers which path.
 
 mod bucket;
-mod copy;
+pub(crate) mod copy;
 mod delete;
 mod download;
 mod info;

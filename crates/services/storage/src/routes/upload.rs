@@ -112,6 +112,7 @@ pub(crate) fn wanted(
         declared: call.content_length(),
         is_exact: !content_type.is_some_and(|t| t.starts_with("multipart/form-data")),
         upsert,
+        if_match: None,
         permission: Permission::Policies,
         kind: Kind::Standard,
         limit: storage.settings.standard_limit(),

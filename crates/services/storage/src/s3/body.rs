@@ -45,6 +45,13 @@ pub(crate) struct Checked {
 impl Checked {
     /// The body of a signed request.
     pub(super) fn of(call: &Call, incoming: Incoming, verified: &Verified) -> Outcome<Checked> {
+        let mut body = Checked::of_document(call, incoming, verified)?;
+        body.promises(call)?;
+        Ok(body)
+    }
+
+    /// The same where checksums in the headers are of something else than this body.
+    pub(super) fn of_document(call: &Call, incoming: Incoming, verified: &Verified) -> Outcome<Checked> {
         let mut body = Checked::plain(Pieces::Raw(incoming));
         match payload(call, verified)? {
             Payload::Unsigned => {}
@@ -54,7 +61,6 @@ impl Checked {
                 body.announce(call, streaming);
             }
         }
-        body.promises(call)?;
         Ok(body)
     }
 
@@ -88,7 +94,9 @@ impl Checked {
 
     fn announce(&mut self, call: &Call, streaming: Streaming) {
         let names = call.header("x-amz-trailer").filter(|_| streaming.trailer).unwrap_or_default();
-        for name in names.split(',').map(|name| name.trim().to_ascii_lowercase()).filter(|name| !name.is_empty()) {
+        for name in
+            names.split(',').map(|name| name.trim().to_ascii_lowercase()).filter(|name| !name.is_empty())
+        {
             if let Some(kind) = Kind::of_header(&name) {
                 self.sums.push(Checksum::new(kind));
             }
@@ -203,7 +211,11 @@ impl Checked {
             let announced = self.announced.iter().position(|n| n == name).is_some();
             match self.sums.iter_mut().find(|sum| sum.kind() == kind) {
                 Some(sum) if announced => sum.expect(value)?,
-                _ => return Err(refusal::invalid_request("The trailer holds what x-amz-trailer did not announce")),
+                _ => {
+                    return Err(refusal::invalid_request(
+                        "The trailer holds what x-amz-trailer did not announce",
+                    ));
+                }
             }
         }
         Ok(())

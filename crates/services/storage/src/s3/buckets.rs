@@ -74,7 +74,11 @@ pub(super) async fn create(ask: &Ask<'_>, bucket: BucketName) -> Outcome<Respons
         public: ask.call.header("x-amz-acl").is_some_and(|acl| acl == "public-read"),
         ..New::default()
     };
-    if ask.call.header("x-amz-bucket-object-lock-enabled").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
+    if ask
+        .call
+        .header("x-amz-bucket-object-lock-enabled")
+        .is_some_and(|value| value.eq_ignore_ascii_case("true"))
+    {
         return Err(refused::not_implemented("x-amz-bucket-object-lock-enabled"));
     }
     ask.storage.create_bucket(&ask.scope("storage.s3.bucket.create"), &new).await?;

@@ -117,7 +117,10 @@ mod tests {
             (Kind::Crc32c, hex::decode("e3069283").unwrap()),
             (Kind::Crc64Nvme, hex::decode("ae8b14860a799888").unwrap()),
             (Kind::Sha1, hex::decode("f7c3bc1d808e04732adf679965ccc34ca7ae3441").unwrap()),
-            (Kind::Sha256, hex::decode("15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225").unwrap()),
+            (
+                Kind::Sha256,
+                hex::decode("15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225").unwrap(),
+            ),
         ] {
             let text = STANDARD.encode(&wanted);
             let sum = |data: &[u8]| {

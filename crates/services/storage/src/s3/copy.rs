@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 pub(super) async fn source(ask: &Ask<'_>, operation: &'static str) -> Outcome<Found> {
     let (bucket, key) = parse(ask.call.header("x-amz-copy-source").unwrap_or_default())?;
     let found = find(ask, &BucketName::parse(&bucket)?, &key, operation).await?;
-    if holds(ask.call, &found) { Ok(found) } else { Err(refused::precondition_failed()) }
+    if holds(ask.call, &found) { Ok(found) } else { Err(refusal::precondition_failed()) }
 }
 
 /// `[/]<bucket>/<key>[?versionId=…]`, percent-encoded.
@@ -28,7 +28,11 @@ fn parse(text: &str) -> Outcome<(String, String)> {
     if version.is_some_and(|id| id != "null") {
         return Err(refused::not_implemented("versionId"));
     }
-    let invalid = || refused::invalid_argument("Copy Source must mention the source bucket and key: sourcebucket/sourcekey");
+    let invalid = || {
+        refused::invalid_argument(
+            "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
+        )
+    };
     let path = percent_decode_str(path).decode_utf8().map_err(|_| invalid())?;
     let (bucket, key) = path.trim_start_matches('/').split_once('/').ok_or_else(invalid)?;
     if bucket.is_empty() || key.is_empty() { Err(invalid()) } else { Ok((bucket.to_owned(), key.to_owned())) }
@@ -41,11 +45,13 @@ fn holds(call: &Call, found: &Found) -> bool {
     let modified = found.modified().map(|at| at.unix_timestamp());
     let matches = match call.header("x-amz-copy-source-if-match") {
         Some(list) => serve::matches(list, &etag),
-        None => date("x-amz-copy-source-if-unmodified-since").is_none_or(|since| modified.is_none_or(|at| at <= since)),
+        None => date("x-amz-copy-source-if-unmodified-since")
+            .is_none_or(|since| modified.is_none_or(|at| at <= since)),
     };
     let differs = match call.header("x-amz-copy-source-if-none-match") {
         Some(list) => !serve::matches(list, &etag),
-        None => date("x-amz-copy-source-if-modified-since").is_none_or(|since| modified.is_none_or(|at| at > since)),
+        None => date("x-amz-copy-source-if-modified-since")
+            .is_none_or(|since| modified.is_none_or(|at| at > since)),
     };
     matches && differs
 }
@@ -61,9 +67,10 @@ pub(super) async fn copy(ask: &Ask<'_>, bucket: BucketName, key: &str) -> Outcom
     let found = source(ask, "storage.s3.object.copy").await?;
     let said = headers_of(ask, bucket, key, None);
     let mut metadata = Map::new();
-    for (name, header, value) in
-        [("mimetype", header::CONTENT_TYPE, &said.mime), ("cacheControl", header::CACHE_CONTROL, &said.cache_control)]
-    {
+    for (name, header, value) in [
+        ("mimetype", header::CONTENT_TYPE, &said.mime),
+        ("cacheControl", header::CACHE_CONTROL, &said.cache_control),
+    ] {
         if ask.call.headers.contains_key(header) {
             metadata.insert(name.to_owned(), Value::from(value.as_str()));
         }
@@ -71,7 +78,11 @@ pub(super) async fn copy(ask: &Ask<'_>, bucket: BucketName, key: &str) -> Outcom
     let change = Change { keeps, metadata, user_metadata: said.user_metadata };
     let scope = ask.scope("storage.s3.object.copy");
     let upsert = !is_new_only(ask.call);
-    let stored = ask.storage.copy(&scope, &found, (said.bucket, said.key), upsert, change).await.map_err(conditional)?;
+    let stored = ask
+        .storage
+        .copy(&scope, &found, (said.bucket, said.key), upsert, change)
+        .await
+        .map_err(conditional)?;
     let modified = stored.row.pointer("/metadata/lastModified").and_then(Value::as_str);
     let mut xml = Xml::new("CopyObjectResult");
     xml.maybe("LastModified", modified).leaf("ETag", &stored.etag);

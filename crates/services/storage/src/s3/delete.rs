@@ -76,7 +76,11 @@ pub(super) async fn many(ask: &Ask<'_>, bucket: &BucketName, body: Incoming) -> 
     let mut xml = Xml::new("DeleteResult");
     for key in &wanted.keys {
         if kept.contains(key) {
-            xml.begin("Error").leaf("Key", key).leaf("Code", "AccessDenied").leaf("Message", "Access Denied").end();
+            xml.begin("Error")
+                .leaf("Key", key)
+                .leaf("Code", "AccessDenied")
+                .leaf("Message", "Access Denied")
+                .end();
         } else if !wanted.quiet {
             xml.begin("Deleted").leaf("Key", key).end();
         }

@@ -7,8 +7,8 @@ use crate::Storage;
 use crate::call::{Call, Incoming};
 use crate::mime;
 use crate::names::{BucketName, ObjectKey};
-use crate::refusal::{self, Outcome, Refusal};
-use crate::upload::{Kind, Permission, Source, Wanted, form_pieces, broken_form};
+use crate::refusal::{self, Outcome};
+use crate::upload::{Kind, Permission, Source, Wanted, broken_form, form_pieces};
 use axum::body::Body;
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
@@ -61,7 +61,8 @@ async fn read(call: &Call, body: Incoming) -> Outcome<(Fields, File)> {
         if fields.len() >= FIELDS_MAX {
             return Err(refusal::invalid_request("The form has too many fields"));
         }
-        let value = String::from_utf8(value).map_err(|_| refusal::invalid_request("A field of the form is no text"))?;
+        let value = String::from_utf8(value)
+            .map_err(|_| refusal::invalid_request("A field of the form is no text"))?;
         fields.push((name, value));
     }
     Err(refused::invalid_argument("POST requires exactly one file upload per request."))
@@ -90,7 +91,8 @@ pub(super) async fn upload(
     let identity = identity::of_form(storage, call, &form)?;
     form.policy.check(&fields, bucket.as_str(), call.now.into())?;
     let field = |name: &str| fields.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
-    let key = field("key").ok_or_else(|| refused::invalid_argument("Bucket POST must contain a field named 'key'."))?;
+    let key = field("key")
+        .ok_or_else(|| refused::invalid_argument("Bucket POST must contain a field named 'key'."))?;
     let key = ObjectKey::parse(key)?;
     let done = Done::of(&fields, &bucket, &key);
     let wanted = Wanted {
@@ -152,7 +154,10 @@ impl Done {
         let location = ["/", &self.bucket, "/", &sigv4::encode_path(&self.key)].concat();
         let mut response = if self.status == StatusCode::CREATED && self.redirect.is_none() {
             let mut xml = Xml::new("PostResponse");
-            xml.leaf("Location", &location).leaf("Bucket", &self.bucket).leaf("Key", &self.key).leaf("ETag", etag);
+            xml.leaf("Location", &location)
+                .leaf("Bucket", &self.bucket)
+                .leaf("Key", &self.key)
+                .leaf("ETag", etag);
             xml.answer()
         } else {
             Response::new(Body::empty())
@@ -172,14 +177,16 @@ impl Done {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn names_of_files_go_into_keys() {
-        let mut fields = vec![("key".to_owned(), "user/${filename}".to_owned()), ("x".to_owned(), "${filename}".to_owned())];
+        let mut fields = vec![
+            ("key".to_owned(), "user/${filename}".to_owned()),
+            ("x".to_owned(), "${filename}".to_owned()),
+        ];
         substitute(&mut fields, "C:\\dir\\..\\a.png");
         assert_eq!(fields[0].1, "user/a.png");
         assert_eq!(fields[1].1, "${filename}");

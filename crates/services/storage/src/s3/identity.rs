@@ -78,7 +78,8 @@ fn named_hosts(call: &Call) -> Vec<String> {
     }
     if let Some(forwarded) = call.header("x-forwarded-host") {
         let host = forwarded.split(',').next().unwrap_or_default().trim().to_ascii_lowercase();
-        let port = call.header("x-forwarded-port").map(str::trim).filter(|port| !matches!(*port, "80" | "443" | ""));
+        let port =
+            call.header("x-forwarded-port").map(str::trim).filter(|port| !matches!(*port, "80" | "443" | ""));
         if let Some(port) = port {
             let name = host.rsplit_once(':').map_or(host.as_str(), |(name, _)| name);
             hosts.push([name, ":", port].concat());
@@ -105,7 +106,11 @@ fn claim<'a>(storage: &'a Storage, credential: &Credential, token: Option<&str>)
     if let Some(token) = token {
         let ours = credential.access_key.as_bytes().ct_eq(settings.project.as_str().as_bytes());
         let named = settings.s3.session_names.iter().any(|name| *name == credential.access_key);
-        return if bool::from(ours) || named { Ok(Claim::Session(token.to_owned())) } else { Err(refused::invalid_access_key()) };
+        return if bool::from(ours) || named {
+            Ok(Claim::Session(token.to_owned()))
+        } else {
+            Err(refused::invalid_access_key())
+        };
     }
     let key = settings.s3.keys.iter().find(|key| key.access_key == credential.access_key);
     key.map(Claim::Key).ok_or_else(refused::invalid_access_key)
@@ -113,11 +118,7 @@ fn claim<'a>(storage: &'a Storage, credential: &Credential, token: Option<&str>)
 
 impl Claim<'_> {
     /// What `verify` says with the first secret that is right.
-    fn verify<T>(
-        &self,
-        storage: &Storage,
-        verify: impl Fn(&str) -> Result<T, sigv4::Error>,
-    ) -> Outcome<T> {
+    fn verify<T>(&self, storage: &Storage, verify: impl Fn(&str) -> Result<T, sigv4::Error>) -> Outcome<T> {
         let secrets: Vec<&str> = match self {
             Claim::Key(key) => vec![key.secret_key.expose()],
             Claim::Session(_) => storage.settings.s3.session_secrets.iter().map(|s| s.expose()).collect(),

@@ -71,7 +71,9 @@ pub(super) async fn list(ask: &Ask<'_>, bucket: &BucketName) -> Outcome<Response
         delimiter: text("delimiter").unwrap_or_default(),
         limit: usize::try_from(limit).unwrap_or(1),
         after: match token {
-            Some(token) => read_token(token).ok_or_else(|| refusal::invalid_parameter("continuation token"))?,
+            Some(token) => {
+                read_token(token).ok_or_else(|| refusal::invalid_parameter("continuation token"))?
+            }
             None => start.unwrap_or_default().to_owned(),
         },
         encodes: encodes(ask)?,
@@ -101,7 +103,10 @@ fn write(xml: &mut Xml, entry: &Entry, encodes: bool) {
     match entry {
         Entry::Object { key, updated_at, metadata } => {
             xml.begin("Contents").leaf("Key", written(key, encodes)).leaf("LastModified", updated_at);
-            xml.leaf("ETag", &metadata.etag).value("Size", metadata.size).leaf("StorageClass", "STANDARD").end();
+            xml.leaf("ETag", &metadata.etag)
+                .value("Size", metadata.size)
+                .leaf("StorageClass", "STANDARD")
+                .end();
         }
         Entry::Prefix(prefix) => {
             xml.begin("CommonPrefixes").leaf("Prefix", written(prefix, encodes)).end();
@@ -129,7 +134,9 @@ async fn entries(ask: &Ask<'_>, bucket: &BucketName, wanted: &Wanted<'_>) -> Out
     for row in results.of(rows)?.iter() {
         let word = |at: usize| row.text(at).unwrap_or_default().to_owned();
         entries.push(match row.text(1) {
-            Some(_) => Entry::Object { key: word(0), updated_at: word(3), metadata: Metadata::of(row.text(2)) },
+            Some(_) => {
+                Entry::Object { key: word(0), updated_at: word(3), metadata: Metadata::of(row.text(2)) }
+            }
             None => Entry::Prefix([word(0).as_str(), wanted.delimiter].concat()),
         });
     }

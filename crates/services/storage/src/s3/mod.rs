@@ -138,7 +138,8 @@ async fn dispatch(storage: &Storage, call: &Call, place: &Place, body: Incoming)
 }
 
 fn is_form(call: &Call) -> bool {
-    call.header(header::CONTENT_TYPE).is_some_and(|t| t.to_ascii_lowercase().starts_with("multipart/form-data"))
+    call.header(header::CONTENT_TYPE)
+        .is_some_and(|t| t.to_ascii_lowercase().starts_with("multipart/form-data"))
 }
 
 async fn of_bucket(ask: &Ask<'_>, bucket: BucketName, body: Incoming) -> Outcome<Response<Body>> {

@@ -256,7 +256,8 @@ mod tests {
 
     #[test]
     fn tags_may_be_left_out() {
-        let text = b"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber></Part></CompleteMultipartUpload>";
+        let text =
+            b"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber></Part></CompleteMultipartUpload>";
         assert_eq!(read(text).unwrap(), Some(vec![Listed { number: 1, etag: None }]));
         assert_eq!(read(b"").unwrap(), None);
         assert!(read(b"<CompleteMultipartUpload><Part/></CompleteMultipartUpload>").is_err());

@@ -66,11 +66,16 @@ fn user_metadata(headers: &HeaderMap) -> String {
 /// A condition that did not hold is told apart from an object that was in the way.
 pub(super) fn conditional(refusal: Refusal) -> Refusal {
     let in_the_way = refusal.is("KeyAlreadyExists") || refusal.is("ResourceAlreadyExists");
-    if in_the_way { refused::precondition_failed() } else { refusal }
+    if in_the_way { refusal::precondition_failed() } else { refusal }
 }
 
 /// `PUT /<bucket>/<key>`
-pub(super) async fn put(ask: &Ask<'_>, bucket: BucketName, key: &str, body: Incoming) -> Outcome<Response<Body>> {
+pub(super) async fn put(
+    ask: &Ask<'_>,
+    bucket: BucketName,
+    key: &str,
+    body: Incoming,
+) -> Outcome<Response<Body>> {
     let declared = body::declared_length(ask.call, &ask.verified)?;
     let key = match key.ends_with('/') && declared == Some(0) {
         true => [key, EMPTY_FOLDER].concat(),
@@ -83,7 +88,8 @@ pub(super) async fn put(ask: &Ask<'_>, bucket: BucketName, key: &str, body: Inco
     let body = Checked::of(ask.call, body, &ask.verified)?;
     let sums = body.found();
     let scope = ask.scope("storage.s3.upload");
-    let stored = ask.storage.store(&scope, wanted, Source::Checked(Box::new(body))).await.map_err(conditional)?;
+    let stored =
+        ask.storage.store(&scope, wanted, Source::Checked(Box::new(body))).await.map_err(conditional)?;
     let mut response = Response::new(Body::empty());
     set(response.headers_mut(), header::ETAG, &stored.etag);
     for (name, value) in sums.lock().map(|sums| sums.clone()).unwrap_or_default() {
@@ -93,7 +99,12 @@ pub(super) async fn put(ask: &Ask<'_>, bucket: BucketName, key: &str, body: Inco
 }
 
 /// An object that the caller sees.
-pub(super) async fn find(ask: &Ask<'_>, bucket: &BucketName, key: &str, operation: &'static str) -> Outcome<Found> {
+pub(super) async fn find(
+    ask: &Ask<'_>,
+    bucket: &BucketName,
+    key: &str,
+    operation: &'static str,
+) -> Outcome<Found> {
     ask.storage.find(&ask.scope(operation), Right::Policies, bucket.as_str(), key).await
 }
 
@@ -139,7 +150,7 @@ fn described(ask: &Ask<'_>, found: &Found) -> Outcome<Described> {
     let call = ask.call;
     let mut headers = headers(found);
     if failed(call, found) {
-        return Err(refused::precondition_failed());
+        return Err(refusal::precondition_failed());
     }
     if serve::is_known(&call.headers, found) {
         return Ok((StatusCode::NOT_MODIFIED, headers, None));
@@ -181,7 +192,8 @@ fn headers(found: &Found) -> HeaderMap {
         set(&mut headers, header::LAST_MODIFIED, &http_date(at));
     }
     let mut missing = 0u64;
-    let members = found.user_metadata.as_deref().and_then(|text| serde_json::from_str::<Map<_, _>>(text).ok());
+    let members =
+        found.user_metadata.as_deref().and_then(|text| serde_json::from_str::<Map<_, _>>(text).ok());
     for (name, value) in members.unwrap_or_default() {
         if !add_meta(&mut headers, &name, &value) {
             missing += 1;
@@ -248,7 +260,13 @@ mod tests {
         let mut headers = HeaderMap::new();
         assert!(add_meta(&mut headers, "Name", &Value::from("value")));
         assert!(add_meta(&mut headers, "empty", &Value::from("")));
-        for (name, value) in [("é", Value::from("a")), ("a", Value::from("é")), ("", Value::from("a")), ("n", Value::from(1)), ("b", Value::from("a\nb"))] {
+        for (name, value) in [
+            ("é", Value::from("a")),
+            ("a", Value::from("é")),
+            ("", Value::from("a")),
+            ("n", Value::from(1)),
+            ("b", Value::from("a\nb")),
+        ] {
             assert!(!add_meta(&mut headers, name, &value), "{name}");
         }
         assert_eq!(headers.get("x-amz-meta-name").unwrap(), "value");

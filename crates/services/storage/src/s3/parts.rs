@@ -23,9 +23,9 @@ use uuid::Uuid;
 const PART_BYTES_MAX: u64 = 5 << 30;
 
 fn number(ask: &Ask<'_>) -> Outcome<u32> {
-    let number = ask.number("partNumber", 1)?.ok_or_else(|| {
-        refusal::invalid_request("Querystring, must have required property 'partNumber'")
-    })?;
+    let number = ask
+        .number("partNumber", 1)?
+        .ok_or_else(|| refusal::invalid_request("Querystring, must have required property 'partNumber'"))?;
     match u32::try_from(number) {
         Ok(number) if number <= PARTS_MAX => Ok(number),
         _ => Err(refusal::invalid_request(format!("Querystring, partNumber must be <= {PARTS_MAX}"))),
@@ -90,8 +90,13 @@ async fn keep(
     limit: u64,
 ) -> Outcome<String> {
     let etag = format!("\"{}\"", hex::encode(written.md5));
-    let part =
-        Part { number, size: written.size, etag: &etag, version, owner_id: scope.identity.subject.as_deref() };
+    let part = Part {
+        number,
+        size: written.size,
+        etag: &etag,
+        version,
+        owner_id: scope.identity.subject.as_deref(),
+    };
     let mut work = Work::new(scope, As::Service);
     let there = work.service(multipart::lock(place));
     let placed = work.service(multipart::place(place, &part, limit));

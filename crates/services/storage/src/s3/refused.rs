@@ -52,17 +52,13 @@ pub(super) fn invalid_access_key() -> Refusal {
 }
 
 pub(super) fn not_implemented(what: &str) -> Refusal {
-    let message = format!("A header or query you provided implies functionality that is not implemented: {what}");
+    let message =
+        format!("A header or query you provided implies functionality that is not implemented: {what}");
     Refusal::new(501, "NotImplemented", message)
 }
 
 pub(super) fn method_not_allowed() -> Refusal {
     Refusal::new(405, "MethodNotAllowed", "The specified method is not allowed against this resource.")
-}
-
-pub(super) fn precondition_failed() -> Refusal {
-    let message = "At least one of the pre-conditions you specified did not hold";
-    Refusal::new(412, "PreconditionFailed", message)
 }
 
 pub(super) fn bad_digest(header: &str) -> Refusal {

@@ -7,9 +7,9 @@ use super::{Ask, refused};
 use crate::db::{As, Work};
 use crate::names::BucketName;
 use crate::refusal::{self, Outcome};
+use crate::store::buckets;
 use crate::store::listed::{self, Page};
 use crate::store::multipart::{self as rows, Id};
-use crate::store::buckets;
 use axum::body::Body;
 use http::Response;
 
@@ -71,9 +71,15 @@ pub(super) async fn list(ask: &Ask<'_>, bucket: &BucketName) -> Outcome<Response
 }
 
 /// `GET /<bucket>/<key>?uploadId=`
-pub(super) async fn parts(ask: &Ask<'_>, bucket: &BucketName, key: &str, id: &str) -> Outcome<Response<Body>> {
+pub(super) async fn parts(
+    ask: &Ask<'_>,
+    bucket: &BucketName,
+    key: &str,
+    id: &str,
+) -> Outcome<Response<Body>> {
     let scope = ask.scope("storage.s3.upload.list_parts");
-    let limit = ask.number("max-parts", 0)?.filter(|limit| *limit > 0).unwrap_or(ENTRIES_MAX).min(ENTRIES_MAX);
+    let limit =
+        ask.number("max-parts", 0)?.filter(|limit| *limit > 0).unwrap_or(ENTRIES_MAX).min(ENTRIES_MAX);
     let limit = usize::try_from(limit).unwrap_or(1);
     let after = ask.number("part-number-marker", 0)?.unwrap_or_default();
     let after = u32::try_from(after).ok().filter(|after| *after <= multipart::PARTS_MAX);

@@ -136,7 +136,11 @@ mod tests {
         assert!(text.ends_with(
             "<List><Key>a&lt;b&gt;&amp;&quot;c&quot; é</Key><Empty/><Size>7</Size></List><Open></Open></Root>"
         ));
-        assert_eq!(parse(&bytes, "Root", |root| text_of(children(root, "List").next()?, "Size").map(str::to_owned)).unwrap(), "7");
+        assert_eq!(
+            parse(&bytes, "Root", |root| text_of(children(root, "List").next()?, "Size").map(str::to_owned))
+                .unwrap(),
+            "7"
+        );
     }
 
     #[test]
@@ -149,6 +153,8 @@ mod tests {
         }
         assert!(read(&format!("<Delete>{}</Delete>", "<a/>".repeat(250_001))).is_err());
         // Depth costs no stack.
-        assert!(read(&format!("<Delete>{}{}</Delete>", "<a>".repeat(100_000), "</a>".repeat(100_000))).is_ok());
+        assert!(
+            read(&format!("<Delete>{}{}</Delete>", "<a>".repeat(100_000), "</a>".repeat(100_000))).is_ok()
+        );
     }
 }

@@ -4,6 +4,8 @@
 //! [`Layout`].
 
 pub(crate) mod buckets;
+pub(crate) mod listed;
+pub(crate) mod multipart;
 pub(crate) mod objects;
 
 use crate::settings::Settings;

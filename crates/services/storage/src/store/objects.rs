@@ -128,6 +128,8 @@ pub(crate) struct Measured<'a> {
     pub(crate) any_type: bool,
     /// Whether the first bytes are of another type than the declared one.
     pub(crate) contradicts: bool,
+    /// ETags, one of which the object must have that is overwritten.
+    pub(crate) if_match: Option<&'a str>,
 }
 
 macro_rules! within_limits {
@@ -137,7 +139,9 @@ macro_rules! within_limits {
             "where b.id = $1 and $8::bigint <= coalesce(b.file_size_limit, $8::bigint) and ($9::boolean ",
             "or coalesce(cardinality(b.allowed_mime_types), 0) = 0 or (not $12::boolean and exists (",
             "select from unnest(b.allowed_mime_types) as allowed(entry) ",
-            "where lower(trim(split_part(allowed.entry, ';', 1))) in ($10, $11, '*', '*/*'))))"
+            "where lower(trim(split_part(allowed.entry, ';', 1))) in ($10, $11, '*', '*/*')))) and ($13::text[] is null or exists (",
+            "select from storage.objects as old where old.bucket_id = $1 and old.name = $2 ",
+            "and trim(both '\"' from old.metadata ->> 'eTag') = any ($13::text[])))"
         )
     };
 }
@@ -170,8 +174,14 @@ pub(crate) fn place(new: &New, measured: Measured, upsert: bool, layout: Layout)
         text(measured.mime),
         text([kind, "/*"].concat()),
         param(measured.contradicts),
+        measured.if_match.map_or_else(null, |list| array(&plain_tags(list))),
     ]);
     Step::new(sql, values)
+}
+
+/// The ETags of a list, without quotes.
+fn plain_tags(list: &str) -> Vec<String> {
+    list.split(',').map(|tag| tag.trim().trim_start_matches("W/").trim_matches('"').to_owned()).collect()
 }
 
 /// Has writers of one key wait for each other, and says which version the key has now.

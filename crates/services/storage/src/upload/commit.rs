@@ -91,6 +91,7 @@ impl Storage {
             size: if finished.checks_limits { finished.written.size } else { 0 },
             mime: &essence,
             any_type: !finished.checks_limits || wanted.key.is_folder_mark(),
+            if_match: wanted.if_match.as_deref(),
             contradicts: self.settings.sniff_types && sniff::contradicts(&essence, &finished.first),
         };
         let mut work = Work::new(scope, As::Service);
@@ -121,7 +122,10 @@ impl Storage {
         if measured.contradicts && !bucket.types().is_empty() && !measured.any_type {
             return Err(refusal::invalid_mime(&wanted.mime));
         }
-        Err(refusal::exists("KeyAlreadyExists"))
+        match wanted.if_match {
+            Some(_) => Err(refusal::precondition_failed()),
+            None => Err(refusal::exists("KeyAlreadyExists")),
+        }
     }
 
     fn metadata(&self, wanted: &Wanted, finished: &Finished, etag: &str) -> Metadata {

@@ -10,7 +10,7 @@ mod commit;
 mod source;
 
 pub(crate) use commit::{Finished, Stored};
-pub(crate) use source::{Source, user_metadata};
+pub(crate) use source::{Source, broken_form, form_pieces, user_metadata};
 
 use crate::Storage;
 use crate::db::{As, Scope, Work};
@@ -50,6 +50,8 @@ pub(crate) struct Wanted {
     pub(crate) is_exact: bool,
     /// Whether an object of the name is overwritten.
     pub(crate) upsert: bool,
+    /// ETags, one of which the object must have that is overwritten.
+    pub(crate) if_match: Option<String>,
     pub(crate) permission: Permission,
     pub(crate) kind: Kind,
     /// The largest size that this kind of upload may have, whatever the bucket says.

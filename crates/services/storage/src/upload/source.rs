@@ -3,8 +3,9 @@
 use super::Wanted;
 use crate::call::{Call, Incoming};
 use crate::refusal::{self, Outcome, Refusal};
+use crate::s3::Checked;
 use bytes::{Bytes, BytesMut};
-use futures_util::stream;
+use futures_util::{Stream, stream};
 use http::header;
 use multer::{Constraints, Field, Multipart, SizeLimit};
 use serde_json::Value;
@@ -19,6 +20,8 @@ const FORM_BYTES_MAX: u64 = u64::MAX;
 /// Bytes on their way in.
 pub(crate) enum Source {
     Raw(Incoming),
+    /// Held against what its signature promises.
+    Checked(Box<Checked>),
     Form(Box<FormFile>),
 }
 
@@ -39,13 +42,9 @@ impl Source {
         }
         let boundary = multer::parse_boundary(content_type).map_err(|_| no_content())?;
         let limits = SizeLimit::new().whole_stream(FORM_BYTES_MAX);
-        let pieces = stream::try_unfold(incoming, |mut incoming| async move {
-            let next = incoming.next().await.map_err(|refused| Lost(Box::new(refused)))?;
-            Ok::<_, Lost>(next.map(|piece| (piece, incoming)))
-        });
         let constraints = Constraints::new().size_limit(limits);
         let mut form = Box::new(FormFile {
-            form: Multipart::with_constraints(pieces, boundary, constraints),
+            form: Multipart::with_constraints(form_pieces(incoming), boundary, constraints),
             file: None,
             file_mime: None,
             fields: Vec::new(),
@@ -61,6 +60,7 @@ impl Source {
     pub(crate) async fn next(&mut self) -> Outcome<Option<Bytes>> {
         match self {
             Source::Raw(incoming) => incoming.next().await,
+            Source::Checked(body) => body.next().await,
             Source::Form(form) => form.next().await,
         }
     }
@@ -110,7 +110,7 @@ pub(crate) fn user_metadata(text: &str) -> Option<String> {
 impl FormFile {
     /// Reads fields up to the next file.
     async fn advance(&mut self) -> Outcome<()> {
-        while let Some(mut field) = self.form.next_field().await.map_err(broken)? {
+        while let Some(mut field) = self.form.next_field().await.map_err(broken_form)? {
             if field.file_name().is_some() || field.content_type().is_some() && self.file_mime.is_none() {
                 if self.file_mime.is_some() {
                     // One file is enough.
@@ -126,7 +126,7 @@ impl FormFile {
             }
             let name = field.name().unwrap_or_default().to_owned();
             let mut value = Vec::new();
-            while let Some(piece) = field.chunk().await.map_err(broken)? {
+            while let Some(piece) = field.chunk().await.map_err(broken_form)? {
                 if value.len() as u64 + piece.len() as u64 > FIELD_BYTES_MAX {
                     return Err(super::too_large_metadata());
                 }
@@ -139,7 +139,7 @@ impl FormFile {
 
     async fn next(&mut self) -> Outcome<Option<Bytes>> {
         let Some(file) = self.file.as_mut() else { return Ok(None) };
-        if let Some(piece) = file.chunk().await.map_err(broken)? {
+        if let Some(piece) = file.chunk().await.map_err(broken_form)? {
             return Ok(Some(piece));
         }
         self.file = None;
@@ -148,12 +148,21 @@ impl FormFile {
     }
 }
 
+/// The pieces of a body, for the reader of forms.
+pub(crate) fn form_pieces(incoming: Incoming) -> impl Stream<Item = Result<Bytes, Lost>> + Send + 'static {
+    stream::try_unfold(incoming, |mut incoming| async move {
+        let next = incoming.next().await.map_err(|refused| Lost(Box::new(refused)))?;
+        Ok(next.map(|piece| (piece, incoming)))
+    })
+}
+
 /// A refusal on its way through the form's reader.
 #[derive(Debug, thiserror::Error)]
 #[error("the body could not be read")]
-struct Lost(Box<Refusal>);
+pub(crate) struct Lost(Box<Refusal>);
 
-fn broken(error: multer::Error) -> Refusal {
+/// What is wrong with a form, or with the body that it came in.
+pub(crate) fn broken_form(error: multer::Error) -> Refusal {
     match error {
         multer::Error::StreamReadFailed(inner) => match inner.downcast::<Lost>() {
             Ok(lost) => *lost.0,
