@@ -4,6 +4,8 @@
 -- Rows are read in the order of an index from a place on; behind a folder reading begins anew beyond everything in
 -- it, so that a folder costs the same however much it holds. U+10FFFF sorts behind every character: what begins with
 -- a text lies between the text and the text followed by it.
+--
+-- The plan is the same whatever is asked; made anew for every folder it would cost more than the reading.
 
 -- The key up to and with the first delimiter behind the prefix; null when there is none.
 create or replace function storage.get_common_prefix(p_key text, p_prefix text, p_delimiter text) returns text
@@ -15,9 +17,8 @@ as $$
       + length(p_delimiter) - 1)
 $$;
 
--- A folder is an entry without an id, named without its last delimiter. `start_after` is a key; `next_token` is where
--- the page before ended: a key, or a folder with its delimiter. Those of the reference lack the delimiter: they mean
--- a folder when there is one and no key of that name.
+-- A folder is an entry without an id, named without its last delimiter. Where the page before ended, or where to
+-- begin, is a key, or a folder with its delimiter.
 create or replace function storage.list_objects_with_delimiter(
   _bucket_id text,
   prefix_param text,
@@ -34,7 +35,7 @@ create or replace function storage.list_objects_with_delimiter(
   created_at timestamptz,
   last_accessed_at timestamptz
 )
-language plpgsql stable
+language plpgsql stable set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
@@ -49,16 +50,7 @@ declare
   -- The last entry: what follows lies beyond it.
   place text;
 begin
-  if folder is distinct from token and coalesce(next_token, '') <> '' and delimiter_param <> ''
-    and exists (
-      select from storage.objects as o
-      where o.bucket_id = _bucket_id and o.name collate "C" >= token || delimiter_param
-        and o.name collate "C" < token || delimiter_param || chr(1114111))
-    and not (upwards and exists (
-      select from storage.objects as o where o.bucket_id = _bucket_id and o.name = token))
-  then
-    folder := token || delimiter_param;
-  elsif folder is distinct from token then
+  if folder is distinct from token then
     folder := null;
   end if;
   place := case

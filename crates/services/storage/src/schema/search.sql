@@ -8,10 +8,11 @@ as $$
 $$;
 
 -- How many files come next that an offset passes over, counted without being returned: up to the first folder, at
--- most `most`; and where the rest begins, in the terms of storage.search.
+-- most `most`; and where the rest begins, in the terms of storage.search. A set of one, because only sets become
+-- part of the plan of who asks.
 create or replace function storage.search_skip(
-  bucketname text, low text, place text, upwards boolean, most integer, out passed integer, out next_place text
-)
+  bucketname text, low text, place text, upwards boolean, most integer
+) returns table (passed integer, next_place text)
 language sql stable
 as $$
   with run as (
@@ -46,7 +47,7 @@ $$;
 create or replace function storage.search_folders(
   bucketname text, low text, upwards boolean, wanted bigint
 ) returns setof text
-language plpgsql stable
+language plpgsql stable set plan_cache_mode = force_generic_plan
 as $$
 declare
   place text := case when upwards then low else low || chr(1114111) end;
@@ -147,7 +148,7 @@ create or replace function storage.search(
 ) returns table (
   name text, id uuid, updated_at timestamptz, created_at timestamptz, last_accessed_at timestamptz, metadata jsonb
 )
-language plpgsql stable
+language plpgsql stable set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
@@ -176,10 +177,10 @@ begin
       exit when run.passed = 0;
       skipped := skipped - run.passed;
       place := run.next_place;
-      -- A folder ended the run: behind it another one may be near.
-      stride := case when run.passed = stride - 1 then least(2 * stride, 50000) else 100 end;
+      stride := case when run.passed = stride - 1 then least(4 * stride, 50000) else 2 end;
     end loop;
-    stride := 100;
+    -- Behind a folder another one may be near: nothing is read in vain.
+    stride := 2;
     folder := null;
     for found in
       (select o.name, o.id, o.updated_at, o.created_at, o.last_accessed_at, o.metadata,

@@ -1,5 +1,6 @@
 -- The listing of the second API: one level, names in full, pages by cursor. Folders are named without their last
--- slash; a cursor may name them with it (storage.list_objects_with_delimiter says why).
+-- slash, also in the cursors of the reference: those mean a folder when there is one and no file of that name. A
+-- cursor with the slash is a folder without a doubt.
 
 -- By a time. A folder has the time of its oldest member, so that every member must be read.
 create or replace function storage.search_by_timestamp(
@@ -93,15 +94,25 @@ as $$
 declare
   wanted constant integer := least(coalesce(limits, 100), 1500);
   ordered constant text := case lower(sort_order) when 'desc' then 'desc' else 'asc' end;
+  token text := coalesce(start_after, '');
 begin
   if lower(sort_column) in ('updated_at', 'created_at') then
     return query select * from storage.search_by_timestamp(
       prefix, bucket_name, wanted, levels, start_after, ordered, lower(sort_column), sort_column_after);
   else
+    if token <> '' and token not like '%/'
+      and exists (
+        select from storage.objects as o
+        where o.bucket_id = bucket_name and o.name collate "C" >= token || '/'
+          and o.name collate "C" < token || '/' || chr(1114111))
+      and not exists (select from storage.objects as o where o.bucket_id = bucket_name and o.name = token)
+    then
+      token := token || '/';
+    end if;
     return query
       select split_part(l.name, '/', levels), l.name, l.id, l.updated_at, l.created_at, l.last_accessed_at, l.metadata
       from storage.list_objects_with_delimiter(
-        bucket_name, coalesce(prefix, ''), '/', wanted, '', coalesce(start_after, ''), ordered) as l;
+        bucket_name, coalesce(prefix, ''), '/', wanted, '', token, ordered) as l;
   end if;
 end
 $$;
