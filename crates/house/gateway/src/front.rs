@@ -94,30 +94,33 @@ impl Gateway {
             entry.own("health");
             return Ok((healthy(), None));
         }
-        let body = self.bounded(&parts, body).await?;
         let presented = Presented::of(&parts.headers, parts.uri.query());
         let routed = self.route(&parts, presented.as_ref(), entry).await?;
+        let body = if routed.service.takes_streams() { body } else { self.bounded(&parts, body).await? };
         if let (Some(key), Some(presented)) = (&routed.key, &presented) {
             identity::apply(routed.service, &presented.key, key, &mut parts)?;
         }
         let tenant = routed.tenant;
         let service = tenant.services.get(routed.service).cloned().ok_or_else(no_route)?;
+        let prefix = prefix_of(&parts.uri, &routed.uri);
+        parts.extensions.insert(model::Prefix(prefix.into()));
         parts.uri = routed.uri;
         self.mark(&mut parts, routed.service, id, peer);
         let slot = tenant.slots.take().await?;
+        if routed.service.takes_streams() {
+            let response = caught(service.call(Request::from_parts(parts, body))).await?;
+            return Ok((named(response, &tenant), Some(slot)));
+        }
         let limit = self.settings.limits.body_bytes_max;
         let (body, fate) = body::limited(body, limit, tenant.slots.memory());
-        let mut response = self.call(&*service, Request::from_parts(parts, body)).await?;
+        let response = self.call(&*service, Request::from_parts(parts, body)).await?;
         if fate.was_too_large() {
             return Err(too_large(limit));
         }
         if fate.was_refused() {
             return Err(no_memory());
         }
-        if let Ok(reference) = HeaderValue::from_str(tenant.reference.as_str()) {
-            response.headers_mut().insert(SB_PROJECT_REF, reference);
-        }
-        Ok((response, Some(slot)))
+        Ok((named(response, &tenant), Some(slot)))
     }
 
     /// Refuses a body whose announced length is over the limit, before anything else is done for it.
@@ -143,7 +146,9 @@ impl Gateway {
         let route = Route::of(target.path).ok_or_else(no_route)?;
         entry.routed(&route);
         let key = presented.map(|presented| presented.key.as_str());
-        let keyless = self.settings.keyless_auth && route.service == ServiceKind::Auth;
+        // Storage looks at tokens itself; many of its paths are for anybody.
+        let keyless = route.service == ServiceKind::Storage
+            || self.settings.keyless_auth && route.service == ServiceKind::Auth;
         if key.is_none() && !route.is_open() && !keyless {
             return Err(identity::no_key());
         }
@@ -192,17 +197,9 @@ impl Gateway {
     }
 
     async fn call(&self, service: &dyn Service, request: Request<Body>) -> Result<Response<Body>, Fault> {
-        let work = AssertUnwindSafe(service.call(request)).catch_unwind();
+        let work = caught(service.call(request));
         match tokio::time::timeout(self.settings.limits.request_timeout, work).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(_)) => {
-                tracing::error!("a service panicked; the request was answered with 500");
-                Err(Fault::new(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "unexpected_failure",
-                    "An unexpected error occurred",
-                ))
-            }
+            Ok(answered) => answered,
             Err(_) => Err(Fault::new(
                 StatusCode::GATEWAY_TIMEOUT,
                 "request_timeout",
@@ -210,6 +207,28 @@ impl Gateway {
             )),
         }
     }
+}
+
+/// What a service answers, be it that it panics.
+async fn caught(work: impl Future<Output = Response<Body>>) -> Result<Response<Body>, Fault> {
+    AssertUnwindSafe(work).catch_unwind().await.map_err(|_| {
+        tracing::error!("a service panicked; the request was answered with 500");
+        let message = "An unexpected error occurred";
+        Fault::new(StatusCode::INTERNAL_SERVER_ERROR, "unexpected_failure", message)
+    })
+}
+
+/// An answer that says whose it is.
+fn named(mut response: Response<Body>, tenant: &Tenant) -> Response<Body> {
+    if let Ok(reference) = HeaderValue::from_str(tenant.reference.as_str()) {
+        response.headers_mut().insert(SB_PROJECT_REF, reference);
+    }
+    response
+}
+
+/// What was taken off a path to make it another.
+fn prefix_of<'a>(before: &'a http::Uri, after: &http::Uri) -> &'a str {
+    before.path().strip_suffix(after.path()).unwrap_or(before.path())
 }
 
 /// Where a request goes, and with which key.

@@ -71,6 +71,8 @@ pub(crate) fn apply(
         ServiceKind::Auth => {
             key.opaque && key.kind == KeyKind::Secret && (authorization.is_none() || repeats_opaque)
         }
+        // A key that is a token does not stand for one that is missing.
+        ServiceKind::Storage => key.opaque && (authorization.is_none() || repeats_opaque),
         _ => authorization.is_none() || repeats_opaque || bearer == Some(presented),
     };
     if from_key {

@@ -8,26 +8,34 @@ use http::uri::PathAndQuery;
 pub enum ServiceKind {
     Rest,
     Auth,
+    Storage,
     /// `/graphql/v1`: a function of the database, called through rest.
     Graphql,
     Platform,
 }
 
 impl ServiceKind {
+    /// Whether bodies of any length pass through it piece by piece: it sees to their limits and times itself.
+    pub(crate) fn takes_streams(self) -> bool {
+        self == ServiceKind::Storage
+    }
+
     /// The word in logs.
     pub fn as_str(self) -> &'static str {
         match self {
             ServiceKind::Rest => "rest",
             ServiceKind::Auth => "auth",
+            ServiceKind::Storage => "storage",
             ServiceKind::Graphql => "graphql",
             ServiceKind::Platform => "platform",
         }
     }
 }
 
-const PREFIXES: [(&str, ServiceKind); 4] = [
+const PREFIXES: [(&str, ServiceKind); 5] = [
     ("/rest/v1", ServiceKind::Rest),
     ("/auth/v1", ServiceKind::Auth),
+    ("/storage/v1", ServiceKind::Storage),
     ("/graphql/v1", ServiceKind::Graphql),
     ("/rowhouse/v1", ServiceKind::Platform),
 ];
@@ -61,6 +69,10 @@ const AUTH_CLASSES: [&str; 22] = [
     ".well-known",
     "generate_link",
 ];
+
+/// Storage's routes as the log names them.
+const STORAGE_CLASSES: [&str; 9] =
+    ["bucket", "cdn", "health", "object", "render", "s3", "status", "upload", "version"];
 
 /// A path within a service. All text is as the client sent it: nothing is decoded or normalised here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +116,7 @@ impl<'a> Route<'a> {
             (ServiceKind::Graphql, _) => "graphql",
             (ServiceKind::Platform, "entities") => "entities",
             (ServiceKind::Auth, _) => AUTH_CLASSES.iter().find(|c| **c == first).copied().unwrap_or("other"),
+            (ServiceKind::Storage, _) => STORAGE_CLASSES.iter().find(|c| **c == first).copied().unwrap_or("other"),
             (ServiceKind::Platform, _) => "other",
         }
     }

@@ -41,6 +41,7 @@ pub trait Service: Send + Sync {
 pub struct Services {
     pub rest: Option<Arc<dyn Service>>,
     pub auth: Option<Arc<dyn Service>>,
+    pub storage: Option<Arc<dyn Service>>,
     /// Rowhouse's own endpoints, for service keys only.
     pub platform: Option<Arc<dyn Service>>,
 }
@@ -50,6 +51,7 @@ impl Services {
         match kind {
             ServiceKind::Rest | ServiceKind::Graphql => self.rest.as_ref(),
             ServiceKind::Auth => self.auth.as_ref(),
+            ServiceKind::Storage => self.storage.as_ref(),
             ServiceKind::Platform => self.platform.as_ref(),
         }
     }

@@ -7,6 +7,7 @@ mod config;
 mod data_dir;
 mod desk;
 mod directory;
+mod files;
 mod house;
 mod keyring;
 mod local;

@@ -41,6 +41,12 @@ pub struct Machinery {
     pub blobs: blob::Store,
 }
 
+impl std::fmt::Debug for Machinery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Machinery").finish_non_exhaustive()
+    }
+}
+
 /// The storage of one project. Cheap to clone.
 #[derive(Clone)]
 pub struct Storage {

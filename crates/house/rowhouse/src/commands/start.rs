@@ -109,6 +109,7 @@ impl Stack {
                 limits: ProjectLimits::default(),
                 body_memory: gateway::Memory::default(),
                 pools: PoolSizes::default(),
+                files: crate::files::machinery(&plan.data).await?,
                 limits_clients: false,
                 // Hooks and providers of one's own machine are what development is about.
                 outbound: outbound::Client::new(outbound::Reach::Anywhere)?,
@@ -165,6 +166,8 @@ async fn values(
         ("API_URL", url.clone()),
         ("REST_URL", format!("{url}/rest/v1")),
         ("GRAPHQL_URL", format!("{url}/graphql/v1")),
+        ("STORAGE_URL", format!("{url}/storage/v1")),
+        ("STORAGE_S3_URL", format!("{url}/storage/v1/s3")),
         ("DB_URL", database),
         ("PUBLISHABLE_KEY", keys.publishable),
         ("SECRET_KEY", keys.secret),

@@ -14,10 +14,12 @@ mod reader;
 mod sessions;
 mod sms;
 mod sso;
+mod storage;
 
 pub use auth::AuthSection;
 pub use mail::{CatcherSection, SmtpSection, TextSection};
 pub use reader::ConfigError;
+pub use storage::{BucketSection, StorageSection};
 
 use reader::Reader;
 use serde::{Deserialize, Serialize};
@@ -33,6 +35,7 @@ pub struct ProjectConfig {
     pub api: ApiSection,
     pub db: DbSection,
     pub auth: AuthSection,
+    pub storage: StorageSection,
     /// The studio's port; not opened yet.
     pub studio_port: u16,
     pub catcher: CatcherSection,
@@ -114,6 +117,7 @@ pub fn read(
         api: api(root.section("api")?)?,
         db: db(root.section("db")?)?,
         auth: auth::read(root.section("auth")?)?,
+        storage: storage::read(root.section("storage")?)?,
         studio_port: port_of(root.section("studio")?, 54323)?,
         catcher: mail::catcher(root.section("inbucket")?, root.section("mailpit")?)?,
     };

@@ -22,11 +22,12 @@ const COLLECTED_BYTES_MAX: usize = 256 * 1024 * 1024;
 pub struct PoolSizes {
     pub rest: usize,
     pub auth: usize,
+    pub storage: usize,
 }
 
 impl Default for PoolSizes {
     fn default() -> Self {
-        PoolSizes { rest: 20, auth: 10 }
+        PoolSizes { rest: 20, auth: 10, storage: 10 }
     }
 }
 
@@ -35,6 +36,7 @@ impl Default for PoolSizes {
 pub struct Database {
     pub rest: Pool,
     pub auth: Pool,
+    pub storage: Pool,
     pub listener: SchemaListener,
     /// Whose turn it is to keep connections of the data API.
     pub pours: rest::Pours,
@@ -58,13 +60,19 @@ impl Database {
     /// that however busy it is, the others find some free.
     pub(super) fn shared_out(&self) -> Database {
         let share = |pool: &Pool| pool.share((pool.status().max / 4).max(2));
-        Database { rest: share(&self.rest), auth: share(&self.auth), ..self.clone() }
+        Database {
+            rest: share(&self.rest),
+            auth: share(&self.auth),
+            storage: share(&self.storage),
+            ..self.clone()
+        }
     }
 
     /// Closes what is idle now, and the rest when it comes back.
     pub fn close(&self) {
         self.rest.close();
         self.auth.close();
+        self.storage.close();
     }
 }
 
@@ -95,6 +103,7 @@ impl Databases {
         Database {
             rest: pool(named(&endpoint.rest, "rowhouse rest"), self.sizes.rest),
             auth: pool(named(&endpoint.auth, "rowhouse auth"), self.sizes.auth),
+            storage: pool(named(&endpoint.rest, "rowhouse storage"), self.sizes.storage),
             listener,
             pours: rest::Pours::new((self.sizes.rest / POURING_PART).max(1), COLLECTED_BYTES_MAX),
             shared_says: Arc::default(),

@@ -36,6 +36,7 @@ struct State {
 pub(super) struct Running {
     pub rest: rest::Rest,
     pub auth: auth::Auth,
+    pub storage: storage::Storage,
     database: Database,
     is_own: bool,
     _watch: Option<AbortOnDropHandle<()>>,
@@ -137,6 +138,9 @@ impl Home {
         // The gateway sees to it that clients cannot make this header up.
         auth_settings.rate_limits.header =
             inner.settings.limits_clients.then(|| "x-forwarded-for".to_owned());
+        let is_local = inner.settings.default_project.as_ref() == Some(&project.reference);
+        let storage_settings =
+            settings.storage(&project.reference, project.tenancy, &endpoint, signing_keys, (&url, is_local));
         let new_handle = if is_own { SchemaHandle::recycling } else { SchemaHandle::new };
         let handle = new_handle(database.rest.clone(), Arc::clone(&rest_settings));
         database.listener.register(&handle);
@@ -145,6 +149,12 @@ impl Home {
         Ok(Running {
             rest: if is_own { rest } else { rest.with_pours(database.pours.clone()) },
             auth: auth::Auth::new(auth_settings, database.auth.clone(), Arc::clone(&inner.clock)),
+            storage: storage::Storage::new(
+                storage_settings,
+                database.storage.clone(),
+                inner.settings.files.clone(),
+                Arc::clone(&inner.clock),
+            ),
             _watch: is_own.then(|| in_database::watch(&database, in_database, Arc::downgrade(self))),
             database,
             is_own,
@@ -187,6 +197,10 @@ pub(super) fn services(home: &Arc<Home>, catalog: &catalog::Catalog) -> Services
     Services {
         rest: settings.api.enabled.then(|| Arc::new(rest) as Arc<dyn Service>),
         auth: settings.auth.enabled.then(|| Arc::new(auth) as Arc<dyn Service>),
+        storage: settings
+            .storage
+            .enabled
+            .then(|| Arc::new(super::storage::StorageService(Arc::clone(home))) as Arc<dyn Service>),
         platform: Some(Arc::new(entities::EntitiesService(Arc::clone(home)))),
     }
 }

@@ -12,6 +12,7 @@ mod keys;
 mod mail;
 mod post;
 mod settings;
+mod storage;
 
 pub use databases::PoolSizes;
 pub use mail::LocalMail;
@@ -48,6 +49,8 @@ pub struct WireSettings {
     /// The memory for the bodies of all requests.
     pub body_memory: gateway::Memory,
     pub pools: PoolSizes,
+    /// Where files are, and what handles them.
+    pub files: ::storage::Machinery,
     /// Whether auth counts the requests of each client address.
     pub limits_clients: bool,
     /// Calls hooks, providers and senders; each project gets a share of its own.

@@ -1,6 +1,6 @@
 //! From what the catalog says of a project to the settings of its services.
 
-use crate::config::{ApiSection, AuthSection, ProjectConfig};
+use crate::config::{ApiSection, AuthSection, ProjectConfig, StorageSection};
 use catalog::Catalog;
 use catalog::SigningKey;
 use catalog::signing_keys::HS256;
@@ -22,12 +22,17 @@ pub(crate) const SAML_KEY: &str = "saml_key";
 pub struct ProjectSettings {
     pub api: ApiSection,
     pub auth: AuthSection,
+    pub storage: StorageSection,
 }
 
 impl ProjectSettings {
     /// What a configuration file asks for.
     pub fn from_config(config: &ProjectConfig) -> Self {
-        ProjectSettings { api: config.api.clone(), auth: config.auth.clone() }
+        ProjectSettings {
+            api: config.api.clone(),
+            auth: config.auth.clone(),
+            storage: config.storage.clone(),
+        }
     }
 
     /// What the catalog says. A part that makes no sense counts as absent, so that one bad value does not take a
@@ -43,6 +48,9 @@ impl ProjectSettings {
         let mut settings = ProjectSettings {
             api: serde_json::from_value(part("api")).map_err(|e| warn("api", e)).unwrap_or_default(),
             auth: serde_json::from_value(part("auth")).map_err(|e| warn("auth", e)).unwrap_or_default(),
+            storage: serde_json::from_value(part("storage"))
+                .map_err(|e| warn("storage", e))
+                .unwrap_or_default(),
         };
         if settings.auth.saml.wants_key()
             && let Value::String(key) = part(SAML_KEY)

@@ -1,0 +1,75 @@
+//! The storage of a project: its settings and its place behind the gateway.
+
+use super::home::{Home, failed};
+use super::settings::ProjectSettings;
+use axum::body::Body;
+use catalog::SigningKey;
+use catalog::signing_keys::HS256;
+use gateway::{BoxFuture, Service};
+use http::{Request, Response};
+use model::{ProjectRef, Tenancy};
+use platform::Endpoint;
+use platform::projects::signing_keys::key_set;
+use std::sync::Arc;
+
+/// The keys of the S3 protocol that every local stack has, as the official CLI's: its clients are configured with
+/// them. A platform's projects have keys of their own.
+const LOCAL_ACCESS_KEY: &str = "625729a08b95bf1b7ff351a663f3a23c";
+const LOCAL_SECRET_KEY: &str = "850181e4652dd023b7a98c58ae0d2d34bd487ee0cc3254aed6eda37307425907";
+const LOCAL_REGION: &str = "local";
+
+impl ProjectSettings {
+    /// The settings of storage. `url` is the project's own; `is_local` is whether it is the local stack's.
+    pub fn storage(
+        &self,
+        project: &ProjectRef,
+        tenancy: Tenancy,
+        endpoint: &Endpoint,
+        signing_keys: &[SigningKey],
+        (url, is_local): (&str, bool),
+    ) -> storage::Settings {
+        let mut settings = storage::Settings::new(project.clone(), Arc::new(key_set(signing_keys)));
+        settings.tenancy = tenancy;
+        settings.url_keys = Arc::new(url_keys(signing_keys));
+        settings.extra_settings.clone_from(&endpoint.extra_settings);
+        settings.public_url = format!("{url}/storage/v1");
+        if tenancy == Tenancy::Pooled {
+            // A shard's public schema is nobody's.
+            settings.search_path = "storage, extensions".to_owned();
+        }
+        let section = &self.storage;
+        settings.file_size_limit = section.file_size_limit;
+        settings.images.enabled = section.images;
+        settings.s3.enabled = section.s3;
+        if is_local {
+            settings.s3.region = LOCAL_REGION.to_owned();
+            settings.s3.keys.push(storage::S3Key {
+                access_key: LOCAL_ACCESS_KEY.to_owned(),
+                secret_key: LOCAL_SECRET_KEY.into(),
+                claims: r#"{"role":"service_role"}"#.into(),
+            });
+        }
+        settings
+    }
+}
+
+/// The shared secret alone, where there is one: URLs are short then.
+fn url_keys(signing_keys: &[SigningKey]) -> token::KeySet {
+    let secrets: Vec<SigningKey> =
+        signing_keys.iter().filter(|key| key.algorithm == HS256).cloned().collect();
+    key_set(if secrets.is_empty() { signing_keys } else { &secrets })
+}
+
+/// Storage as the gateway sees it.
+pub(super) struct StorageService(pub Arc<Home>);
+
+impl Service for StorageService {
+    fn call(&self, request: Request<Body>) -> BoxFuture<'_, Response<Body>> {
+        Box::pin(async move {
+            match self.0.running().await {
+                Ok(running) => running.storage.handle(request).await,
+                Err(fault) => failed(&fault, fault::storage_body(&fault, fault.status.as_u16(), &fault.code)),
+            }
+        })
+    }
+}
