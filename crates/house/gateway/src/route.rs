@@ -116,7 +116,9 @@ impl<'a> Route<'a> {
             (ServiceKind::Graphql, _) => "graphql",
             (ServiceKind::Platform, "entities") => "entities",
             (ServiceKind::Auth, _) => AUTH_CLASSES.iter().find(|c| **c == first).copied().unwrap_or("other"),
-            (ServiceKind::Storage, _) => STORAGE_CLASSES.iter().find(|c| **c == first).copied().unwrap_or("other"),
+            (ServiceKind::Storage, _) => {
+                STORAGE_CLASSES.iter().find(|c| **c == first).copied().unwrap_or("other")
+            }
             (ServiceKind::Platform, _) => "other",
         }
     }

@@ -19,7 +19,7 @@ mod storage;
 pub use auth::AuthSection;
 pub use mail::{CatcherSection, SmtpSection, TextSection};
 pub use reader::ConfigError;
-pub use storage::{BucketSection, StorageSection};
+pub use storage::StorageSection;
 
 use reader::Reader;
 use serde::{Deserialize, Serialize};

@@ -30,7 +30,13 @@ pub struct BucketSection {
 
 impl Default for StorageSection {
     fn default() -> Self {
-        StorageSection { enabled: true, file_size_limit: 50 << 20, images: true, s3: true, buckets: Vec::new() }
+        StorageSection {
+            enabled: true,
+            file_size_limit: 50 << 20,
+            images: true,
+            s3: true,
+            buckets: Vec::new(),
+        }
     }
 }
 
@@ -99,7 +105,9 @@ mod tests {
 
     #[test]
     fn sizes() {
-        for (text, bytes) in [("50MiB", 50 << 20), ("5MB", 5 << 20), ("1024", 1024), ("1.5 GiB", 3 << 29), ("2k", 2048)] {
+        for (text, bytes) in
+            [("50MiB", 50 << 20), ("5MB", 5 << 20), ("1024", 1024), ("1.5 GiB", 3 << 29), ("2k", 2048)]
+        {
             assert_eq!(parse_size(text), Some(bytes), "{text}");
         }
         assert_eq!((parse_size("many"), parse_size("5 apples"), parse_size("")), (None, None, None));
