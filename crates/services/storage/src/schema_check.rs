@@ -140,6 +140,11 @@ impl Fields {
         }
     }
 
+    /// Says with the rest what is wrong inside.
+    pub(crate) fn absorb(&mut self, inner: Fields) {
+        self.wrong.extend(inner.wrong);
+    }
+
     /// A member as it is.
     pub(crate) fn raw(&mut self, name: &str) -> Option<Value> {
         self.members.remove(name)

@@ -5,6 +5,7 @@ pub(crate) mod copy;
 mod delete;
 mod download;
 mod info;
+mod list;
 mod sign;
 mod system;
 mod upload;
@@ -47,6 +48,8 @@ async fn object(storage: &Storage, call: &Call, rest: &str, body: Incoming) -> O
             Some(_) => sign::one(storage, call, &target(below)?, body).await,
             None => sign::many(storage, call, &bucket_of(below)?, body).await,
         },
+        "list" if post => list::level(storage, call, &bucket_of(below)?, body).await,
+        "list-v2" if post => list::second(storage, call, &bucket_of(below)?, body).await,
         "copy" if post && below.is_empty() => copy::copy(storage, call, body).await,
         "move" if post && below.is_empty() => copy::rename(storage, call, body).await,
         "upload" => match (below.strip_prefix("sign/"), &call.method) {

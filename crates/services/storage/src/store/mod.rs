@@ -7,6 +7,7 @@ pub(crate) mod buckets;
 pub(crate) mod listed;
 pub(crate) mod multipart;
 pub(crate) mod objects;
+pub(crate) mod search;
 
 use crate::settings::Settings;
 
