@@ -129,12 +129,3 @@ function generic(value, side, key) {
   }
   return plain(value, side)
 }
-
-/** The paths at which two essences differ, with both values. */
-export function differences(a, b, path = '') {
-  if (a && b && typeof a === 'object' && typeof b === 'object' && Array.isArray(a) === Array.isArray(b)) {
-    const names = [...new Set([...Object.keys(a), ...Object.keys(b)])]
-    return names.flatMap((name) => differences(a[name], b[name], path ? `${path}.${name}` : name))
-  }
-  return Object.is(a, b) ? [] : [{ path, ours: a, reference: b }]
-}

@@ -8,9 +8,10 @@ use serde_json::Value;
 
 use crate::args::Args;
 use crate::clients;
-use crate::compare_auth;
+use crate::compare;
 use crate::postgres::{Cluster, psql};
 use crate::process::{Background, Scratch, cargo, free_port, output, root, run, target_dir};
+use crate::storage_suites;
 
 /// The login role of the suite: mixed case on purpose, it proves that role names are quoted.
 const AUTHENTICATOR: &str = "Postgrest_Test_Authenticator";
@@ -18,10 +19,15 @@ const AUTHENTICATOR: &str = "Postgrest_Test_Authenticator";
 pub fn command(args: &mut Args) -> Result<()> {
     match args.next_word().as_deref() {
         Some("rest") => rest(args),
-        Some("auth") => compare_auth::command(args),
+        Some("auth") => compare::auth(args),
+        Some("storage") => compare::storage(args),
+        Some("storage-acceptance") => storage_suites::acceptance(args),
+        Some("storage-js") => storage_suites::storage_js(args),
+        Some("storage-py") => storage_suites::storage_py(args),
+        Some("storage-s3") => storage_suites::s3(args),
         Some("postgrest-js") => clients::postgrest_js(args),
         Some("postgrest-py") => clients::postgrest_py(args),
-        other => bail!("unknown suite {other:?}: there are rest, auth, postgrest-js and postgrest-py"),
+        other => bail!("unknown suite {other:?}: `cargo xtask help` lists them"),
     }
 }
 

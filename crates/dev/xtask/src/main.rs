@@ -7,10 +7,12 @@ mod args;
 mod bench;
 mod check;
 mod clients;
-mod compare_auth;
+mod compare;
 mod conform;
+mod local;
 mod postgres;
 mod process;
+mod storage_suites;
 mod summary;
 mod tidy;
 
@@ -35,6 +37,15 @@ usage: cargo xtask COMMAND
                              the same for supabase-py
   conform auth --against URL [--only NAME] [--report FILE]
                              the same requests to Rowhouse's auth and to the reference at URL
+  conform storage --against URL --database URL [--only NAME] [--report FILE]
+                             the same for storage; the reference's database gets the policies of the cases
+  conform storage-acceptance --repo DIR [--node FILE] [--gates LIST] [--runners DIR]
+                             the acceptance suite of Supabase Storage against `rowhouse start`
+  conform storage-js --repo DIR [--node FILE] [--runners DIR]
+  conform storage-py --repo DIR [--python FILE]
+                             the official clients' tests: checkouts of supabase-js and supabase-py
+  conform storage-s3 [--python FILE] [--runners DIR]
+                             the S3 protocol with boto3
   bench [data|auth|storm|all] [--seconds N] [--rounds N] [--case WORD] [--verbose]
                              the data API and auth, as a ratio to pgbench in the same run
   bench density [--projects N]
