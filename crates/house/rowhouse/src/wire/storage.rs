@@ -4,7 +4,7 @@ use super::home::{Home, failed};
 use super::settings::ProjectSettings;
 use axum::body::Body;
 use catalog::SigningKey;
-use catalog::signing_keys::HS256;
+use catalog::signing_keys::{HS256, KeyStatus};
 use gateway::{BoxFuture, Service};
 use http::{Request, Response};
 use model::{ProjectRef, Tenancy};
@@ -53,11 +53,21 @@ impl ProjectSettings {
     }
 }
 
-/// The shared secret alone, where there is one: URLs are short then.
+/// The shared secrets alone, where there are any, also when they sign no tokens of users any more: URLs are short
+/// then.
 fn url_keys(signing_keys: &[SigningKey]) -> token::KeySet {
-    let secrets: Vec<SigningKey> =
+    let mut secrets: Vec<SigningKey> =
         signing_keys.iter().filter(|key| key.algorithm == HS256).cloned().collect();
-    key_set(if secrets.is_empty() { signing_keys } else { &secrets })
+    let Some(at) = secrets.iter().position(|key| key.status == KeyStatus::InUse).or_else(|| newest(&secrets))
+    else {
+        return key_set(signing_keys);
+    };
+    secrets[at].status = KeyStatus::InUse;
+    key_set(&secrets)
+}
+
+fn newest(keys: &[SigningKey]) -> Option<usize> {
+    (0..keys.len()).max_by(|a, b| keys[*a].created_at.cmp(&keys[*b].created_at))
 }
 
 /// Storage as the gateway sees it.
