@@ -9,9 +9,10 @@ use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
-use model::Caller;
+use model::{Bound, Caller};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The largest JSON body.
@@ -30,6 +31,8 @@ pub(crate) struct Call {
     pub(crate) headers: HeaderMap,
     /// Set by the gateway when a key, not a token, says who is calling.
     pub(crate) caller: Option<Caller>,
+    /// What the API key of the request is bound to.
+    pub(crate) bound: Option<Arc<Bound>>,
     /// What the gateway took off the path.
     pub(crate) prefix: String,
     pub(crate) raw_query: String,
@@ -47,6 +50,7 @@ impl Call {
             query: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
             raw_query: query.to_owned(),
             caller: parts.extensions.get::<Caller>().cloned(),
+            bound: parts.extensions.get::<Arc<Bound>>().cloned(),
             prefix: parts.extensions.get::<model::Prefix>().map(|p| p.0.to_string()).unwrap_or_default(),
             headers: parts.headers,
             now,
@@ -89,7 +93,11 @@ impl Call {
 
     /// Under what the database runs this request.
     pub(crate) fn scope(&self, identity: Identity, operation: &'static str) -> Scope {
-        Scope::new(identity, &self.method, &self.path, &self.headers, operation)
+        let scope = Scope::new(identity, &self.method, &self.path, &self.headers, operation);
+        match &self.bound {
+            Some(bound) => scope.bound(bound),
+            None => scope,
+        }
     }
 
     /// The declared length of the body.

@@ -48,6 +48,17 @@ impl Identity {
         Identity { role: role.into(), subject: text(claims, "sub"), claims: payload.into(), token }
     }
 
+    /// The same with the claims of the API key of the request, which win over the token's. The role stays.
+    #[must_use]
+    pub(crate) fn bound(mut self, bound: &model::Bound) -> Identity {
+        if !bound.claims().is_empty() {
+            let mut claims: Map<String, Value> = serde_json::from_str(&self.claims).unwrap_or_default();
+            claims.extend(bound.claims().iter().map(|(name, value)| (name.clone(), value.clone())));
+            self.claims = Value::Object(claims).to_string().into();
+        }
+        self
+    }
+
     /// The subject where it can be a user's id: the column `owner`.
     pub(crate) fn owner(&self) -> Option<Uuid> {
         self.subject.as_deref()?.parse().ok()
@@ -81,8 +92,7 @@ impl<'a> Said<'a> {
     /// The caller, who must be somebody.
     pub(crate) fn identity(&self, settings: &Settings, now: u64) -> Outcome<Identity> {
         match self {
-            Said::Nothing => Err(refusal::schema("headers must have required property 'authorization'")
-                .called("InvalidRequest")),
+            Said::Nothing => Err(refusal::schema("headers must have required property 'authorization'")),
             Said::Caller(caller) => Ok(Identity::of_caller(caller)),
             Said::Authorization(value) => verify(bearer(value), settings, now),
         }

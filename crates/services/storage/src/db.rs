@@ -46,6 +46,8 @@ pub(crate) struct Scope {
     pub(crate) headers: String,
     /// The name that policies compare: `storage.object.upload`.
     pub(crate) operation: &'static str,
+    /// Settings of the API key, by name and value.
+    settings: Vec<(String, String)>,
 }
 
 impl Scope {
@@ -62,7 +64,18 @@ impl Scope {
             path: path.to_owned(),
             headers: headers_json(headers),
             operation,
+            settings: Vec::new(),
         }
+    }
+
+    /// The same with what the API key of the request is bound to.
+    #[must_use]
+    pub(crate) fn bound(mut self, bound: &model::Bound) -> Scope {
+        self.identity = self.identity.bound(bound);
+        let missing = bound.missing().iter().map(|name| (name.to_string(), String::new()));
+        let settings = bound.settings().iter().map(|(name, value)| (name.to_string(), value.to_string()));
+        self.settings = missing.chain(settings).collect();
+        self
     }
 }
 
@@ -128,7 +141,7 @@ impl Db {
 
     /// Runs the work as one transaction, in one round trip.
     pub(crate) async fn run(&self, scope: &Scope, work: Work) -> Result<Results, pg::Error> {
-        let pipeline = work.pipeline(self.prologue(scope, work.first_role.name(scope)));
+        let pipeline = work.pipeline(self.prologue(scope, work.first_role.name(scope)), &scope.settings);
         let mut connection = self.pool.get().await?;
         let mut tries = 0;
         let rows = loop {
@@ -146,7 +159,11 @@ impl Db {
                 }
             }
         };
-        Ok(Results { rows, places: work.places })
+        Ok(Results {
+            rows,
+            places: work.places,
+            first: pipeline.len() - work.steps.len() - usize::from(work.explicit),
+        })
     }
 }
 
@@ -251,12 +268,15 @@ impl Work {
         place
     }
 
-    fn pipeline(&self, prologue: Step) -> Pipeline {
+    fn pipeline(&self, prologue: Step, settings: &[(String, String)]) -> Pipeline {
         let mut pipeline = Pipeline::new();
         if self.explicit {
             pipeline.step("begin", Vec::new());
         }
         pipeline.step(prologue.sql, prologue.params);
+        for (name, value) in settings {
+            pipeline.step("select set_config($1, $2, true)", vec![text(name), text(value)]);
+        }
         for step in &self.steps {
             pipeline.step(Arc::clone(&step.sql), step.params.clone());
         }
@@ -272,13 +292,14 @@ impl Work {
 pub(crate) struct Results {
     rows: Vec<Rows>,
     places: Vec<usize>,
+    /// Where the result of the first statement is.
+    first: usize,
 }
 
 impl Results {
     /// The result of a statement.
     pub(crate) fn of(&self, place: Place) -> Outcome<&Rows> {
-        let explicit = usize::from(self.rows.first().is_some_and(|rows| rows.tag() == "BEGIN"));
-        let at = self.places.get(place.0).map(|at| at + 1 + explicit);
+        let at = self.places.get(place.0).map(|at| at + self.first);
         at.and_then(|at| self.rows.get(at))
             .ok_or_else(|| Refusal::from(pg::Error::Decode("no result for a statement".to_owned())))
     }
