@@ -224,6 +224,17 @@ pub enum ProjectsCommand {
     },
     /// Show one project
     Show(ProjectArgs),
+    /// Show what a project holds, and what it used on the last days
+    Usage {
+        /// Its ref or slug
+        project: String,
+        #[arg(long, default_value_t = 31)]
+        days: u32,
+        #[arg(short, long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+        #[command(flatten)]
+        platform: PlatformArgs,
+    },
     /// Delete a project with all its data
     Delete {
         /// Its ref or slug

@@ -40,6 +40,7 @@ impl Perform for Desk {
                 Operation::ShowProject { project } => Ok(self.shown(&self.find(&project).await?)),
                 Operation::DeleteProject { project } => self.delete(&project).await,
                 Operation::ProjectKeys { project } => self.keys(&project).await,
+                Operation::ProjectUsage { project, days } => self.usage(&project, days).await,
                 Operation::ImportUsers { project, users } => self.import_users(&project, &users).await,
                 Operation::ExportUsers { project, after } => self.export_users(&project, after).await,
                 Operation::SigningKeys { project, action } => self.signing_keys(&project, action).await,
@@ -132,7 +133,25 @@ impl Desk {
             wire.forget(&found.reference);
         }
         Box::pin(projects::delete(&self.platform, &found.reference, ACTOR)).await?;
+        if let Some(wire) = &self.wire {
+            wire.remove_files(&found.reference).await;
+        }
         Ok(self.shown(&found))
+    }
+
+    async fn usage(&self, project: &str, days: u32) -> anyhow::Result<Value> {
+        let found = self.find(project).await?;
+        let mut shown = json!({ "ref": found.reference });
+        if let Some(wire) = &self.wire {
+            wire.flush_usage().await;
+            let holdings = wire.holdings(&found.reference).await?;
+            shown["storage_objects"] = holdings.objects.into();
+            shown["storage_bytes"] = holdings.bytes.into();
+        }
+        let mut connection = self.platform.catalog().connection().await?;
+        let days = catalog::usage::usage_days(&mut connection, &found.reference, days).await?;
+        shown["days"] = serde_json::to_value(days)?;
+        Ok(shown)
     }
 
     async fn keys(&self, project: &str) -> anyhow::Result<Value> {
@@ -184,6 +203,7 @@ impl Desk {
         let report = Box::pin(local.reset(&self.platform)).await?;
         if let Some(wire) = &self.wire {
             wire.forget(local.reference());
+            wire.remove_files(local.reference()).await;
         }
         Ok(serde_json::to_value(report)?)
     }

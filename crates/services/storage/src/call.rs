@@ -55,7 +55,7 @@ impl Call {
             headers: parts.headers,
             now,
         };
-        (call, Incoming { body: Some(body), idle: Duration::from_secs(60) })
+        (call, Incoming { body: Some(body), idle: Duration::from_secs(60), usage: None })
     }
 
     /// A query parameter.
@@ -133,6 +133,7 @@ pub(crate) fn decoded(raw: &str) -> Option<String> {
 pub(crate) struct Incoming {
     body: Option<Body>,
     idle: Duration,
+    usage: Option<Arc<crate::Usage>>,
 }
 
 impl Incoming {
@@ -140,6 +141,13 @@ impl Incoming {
     #[must_use]
     pub(crate) fn patient(mut self, idle: Duration) -> Incoming {
         self.idle = idle;
+        self
+    }
+
+    /// The same, counted.
+    #[must_use]
+    pub(crate) fn metered(mut self, usage: &Arc<crate::Usage>) -> Incoming {
+        self.usage = Some(Arc::clone(usage));
         self
     }
 
@@ -161,6 +169,9 @@ impl Incoming {
                     if let Ok(data) = frame.into_data()
                         && !data.is_empty()
                     {
+                        if let Some(usage) = &self.usage {
+                            usage.received(data.len());
+                        }
                         return Ok(Some(data));
                     }
                 }

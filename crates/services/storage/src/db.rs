@@ -111,6 +111,7 @@ impl Db {
             ("statement_timeout".to_owned(), settings.statement_timeout.as_millis().to_string()),
             ("lock_timeout".to_owned(), LOCK_TIMEOUT.to_owned()),
             ("storage.allow_delete_query".to_owned(), "true".to_owned()),
+            ("storage.events".to_owned(), if settings.events.is_some() { "on" } else { "" }.to_owned()),
         ];
         let mut params = Vec::new();
         for (name, value) in fixed.iter().chain(&settings.extra_settings) {
@@ -297,6 +298,11 @@ pub(crate) struct Results {
 }
 
 impl Results {
+    /// The result of the last statement of a work without a probe.
+    pub(crate) fn last(mut self) -> Rows {
+        self.rows.pop().unwrap_or_default()
+    }
+
     /// The result of a statement.
     pub(crate) fn of(&self, place: Place) -> Outcome<&Rows> {
         let at = self.places.get(place.0).map(|at| at + self.first);

@@ -10,6 +10,7 @@
 mod call;
 mod caller;
 mod db;
+mod events;
 mod find;
 mod metadata;
 mod mime;
@@ -26,8 +27,11 @@ mod size;
 mod sniff;
 mod store;
 mod upload;
+mod usage;
 
+pub use events::{Bell, Listener};
 pub use settings::{ImageSettings, S3Key, S3Settings, Settings};
+pub use usage::{Counted, Holdings, Usage};
 
 use axum::body::Body;
 use http::{Request, Response};
@@ -69,10 +73,17 @@ impl Storage {
     /// Answers a request whose path has no prefix of the gateway any more: `/object/public/…`.
     pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
         let (call, body) = call::Call::split(request, self.clock.now());
+        let body = body.metered(&self.settings.usage);
+        let response = self.route(&call, body).await;
+        self.ring(&call.method);
+        usage::metered(response, &self.settings.usage)
+    }
+
+    async fn route(&self, call: &call::Call, body: call::Incoming) -> Response<Body> {
         if s3::is_ours(&call.path) {
-            return Box::pin(s3::answer(self, &call, body)).await;
+            return Box::pin(s3::answer(self, call, body)).await;
         }
-        match Box::pin(routes::answer(self, &call, body)).await {
+        match Box::pin(routes::answer(self, call, body)).await {
             Ok(response) => response,
             Err(refusal) => {
                 log(&refusal);

@@ -1,5 +1,6 @@
 //! What a project's storage is told.
 
+use crate::events::Listener;
 use model::{ProjectRef, Secret, Tenancy};
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +38,10 @@ pub struct Settings {
     pub statement_timeout: Duration,
     pub images: ImageSettings,
     pub s3: S3Settings,
+    /// Counts what goes in and out.
+    pub usage: Arc<crate::Usage>,
+    /// Who hears what happens to objects.
+    pub events: Option<Listener>,
 }
 
 /// Pictures made smaller on their way out.
@@ -107,6 +112,8 @@ impl Settings {
             statement_timeout: Duration::from_secs(30),
             images: ImageSettings::default(),
             s3: S3Settings::default(),
+            usage: Arc::default(),
+            events: None,
         }
     }
 

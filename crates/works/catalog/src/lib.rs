@@ -27,6 +27,7 @@ pub use store::projects::{self, NewProject, Project, ProjectStatus};
 pub use store::secrets;
 pub use store::shards::{self, Shard, ShardStatus};
 pub use store::signing_keys::{self, KeyStatus, NewSigningKey, SigningKey};
+pub use store::usage;
 
 use lookup_cache::LookupCache;
 use pg::{Config, Connection, Pool, PoolOptions, PooledConnection, param};

@@ -30,6 +30,11 @@ pub enum Operation {
     ProjectKeys {
         project: String,
     },
+    /// What the project holds now, and what it used on each of the last so many days.
+    ProjectUsage {
+        project: String,
+        days: u32,
+    },
     /// The keys that sign tokens.
     SigningKeys {
         project: String,

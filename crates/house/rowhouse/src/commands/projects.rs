@@ -26,6 +26,10 @@ pub async fn run(command: ProjectsCommand, surroundings: Surroundings) -> anyhow
         ProjectsCommand::Show(ProjectArgs { project, output, platform }) => {
             print(&perform(&platform, &surroundings, Operation::ShowProject { project }).await?, output)
         }
+        ProjectsCommand::Usage { project, days, output, platform } => {
+            let operation = Operation::ProjectUsage { project, days };
+            print(&perform(&platform, &surroundings, operation).await?, output)
+        }
         ProjectsCommand::Users(command) => super::users::run(command, surroundings).await,
         ProjectsCommand::Keys(args) => super::keys::run(args, surroundings).await,
         ProjectsCommand::ApiKeys(command) => api_key(command, surroundings).await,

@@ -12,8 +12,36 @@ pub struct StorageSection {
     pub file_size_limit: u64,
     pub images: bool,
     pub s3: bool,
+    pub events: EventsSection,
     /// Buckets that `rowhouse start` makes.
     pub buckets: Vec<BucketSection>,
+}
+
+/// `[storage.events]`: who hears what happens to objects. Ours; the official CLI has nothing like it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EventsSection {
+    /// Empty: nobody.
+    pub url: String,
+    pub key: model::Secret,
+    pub disabled: Vec<String>,
+}
+
+impl EventsSection {
+    /// The listener, if there is one.
+    pub fn listener(
+        &self,
+        outbound: outbound::Client,
+        bell: std::sync::Arc<dyn storage::Bell>,
+    ) -> Option<storage::Listener> {
+        (!self.url.is_empty()).then(|| storage::Listener {
+            url: self.url.clone(),
+            key: self.key.clone(),
+            disabled: self.disabled.clone(),
+            outbound,
+            bell,
+        })
+    }
 }
 
 /// `[storage.buckets.<name>]`
@@ -35,6 +63,7 @@ impl Default for StorageSection {
             file_size_limit: 50 << 20,
             images: true,
             s3: true,
+            events: EventsSection::default(),
             buckets: Vec::new(),
         }
     }
@@ -44,14 +73,20 @@ pub(super) fn read(mut section: Section<'_>) -> Result<StorageSection, ConfigErr
     let default = StorageSection::default();
     let mut images = section.section("image_transformation")?;
     let mut s3 = section.section("s3_protocol")?;
+    let mut events = section.section("events")?;
     let storage = StorageSection {
         enabled: section.flag("enabled")?.unwrap_or(default.enabled),
         file_size_limit: size(&mut section, "file_size_limit")?.unwrap_or(default.file_size_limit),
         images: images.flag("enabled")?.unwrap_or(default.images),
         s3: s3.flag("enabled")?.unwrap_or(default.s3),
+        events: EventsSection {
+            url: events.text("url")?.unwrap_or_default(),
+            key: events.secret("key")?.unwrap_or_default(),
+            disabled: events.texts("disabled")?.unwrap_or_default(),
+        },
         buckets: buckets(section.section("buckets")?)?,
     };
-    for section in [section, images, s3] {
+    for section in [section, images, s3, events] {
         section.finish();
     }
     Ok(storage)

@@ -139,8 +139,13 @@ impl Home {
         auth_settings.rate_limits.header =
             inner.settings.limits_clients.then(|| "x-forwarded-for".to_owned());
         let is_local = inner.settings.default_project.as_ref() == Some(&project.reference);
-        let storage_settings =
+        let mut storage_settings =
             settings.storage(&project.reference, project.tenancy, &endpoint, signing_keys, (&url, is_local));
+        storage_settings.usage = inner.usages.of(&project.reference);
+        storage_settings.events = settings
+            .storage
+            .events
+            .listener(inner.settings.outbound.share(), Arc::new(inner.post.bell_of(&project.reference)));
         let new_handle = if is_own { SchemaHandle::recycling } else { SchemaHandle::new };
         let handle = new_handle(database.rest.clone(), Arc::clone(&rest_settings));
         database.listener.register(&handle);

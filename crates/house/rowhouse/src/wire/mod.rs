@@ -13,6 +13,7 @@ mod mail;
 mod post;
 mod settings;
 mod storage;
+mod usage;
 
 pub use databases::PoolSizes;
 pub use mail::LocalMail;
@@ -106,6 +107,7 @@ struct Inner {
     databases: Databases,
     clock: Arc<dyn Clock>,
     tenants: Mutex<LruCache<ProjectRef, Known>>,
+    usages: usage::Usages,
 }
 
 /// A tenant with what it was made from.
@@ -127,7 +129,15 @@ impl Wire {
         let databases = Databases::new(settings.pools, stop);
         let tenants = Mutex::new(LruCache::new(TENANTS_MAX));
         Wire {
-            inner: Arc::new(Inner { post: Arc::default(), platform, settings, databases, clock, tenants }),
+            inner: Arc::new(Inner {
+                post: Arc::default(),
+                platform,
+                settings,
+                databases,
+                clock,
+                tenants,
+                usages: usage::Usages::default(),
+            }),
         }
     }
 

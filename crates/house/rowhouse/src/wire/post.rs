@@ -74,7 +74,17 @@ impl auth::Bell for Bell {
     }
 }
 
+impl storage::Bell for Bell {
+    fn ring(&self) {
+        auth::Bell::ring(self, Duration::ZERO);
+    }
+}
+
 impl Post {
+    pub(super) fn bell_of(self: &Arc<Self>, project: &ProjectRef) -> Bell {
+        Bell { post: Arc::downgrade(self), project: project.clone() }
+    }
+
     pub(super) fn bell(self: &Arc<Self>, project: &ProjectRef) -> Arc<dyn auth::Bell> {
         Arc::new(Bell { post: Arc::downgrade(self), project: project.clone() })
     }
@@ -175,7 +185,11 @@ impl Wire {
         }
         let home = self.tenants().get(project).map(|known| Arc::clone(&known.home))?;
         match home.running().await {
-            Ok(running) => running.auth.deliver().await,
+            Ok(running) => {
+                let mail = running.auth.deliver().await;
+                let events = running.storage.deliver_events().await;
+                [mail, events].into_iter().flatten().min()
+            }
             Err(_) => Some(UNREACHABLE_PAUSE),
         }
     }

@@ -83,3 +83,22 @@ impl Service for StorageService {
         })
     }
 }
+
+impl super::Wire {
+    /// What a project's storage holds now.
+    pub(crate) async fn holdings(&self, project: &ProjectRef) -> anyhow::Result<storage::Holdings> {
+        let missing = || anyhow::anyhow!("the project cannot be reached now");
+        let found = self.find(gateway::Lookup::Ref(project.clone())).await.map_err(|_| missing())?;
+        found.ok_or_else(missing)?;
+        let home = self.tenants().get(project).map(|known| Arc::clone(&known.home)).ok_or_else(missing)?;
+        let running = home.running().await.map_err(|_| missing())?;
+        Ok(running.storage.holdings().await?)
+    }
+
+    /// Deletes the files of a project that is gone. What is left by a crash is swept at the next start.
+    pub(crate) async fn remove_files(&self, project: &ProjectRef) {
+        if let Err(error) = self.inner.settings.files.blobs.delete_project(project).await {
+            tracing::warn!(%project, %error, "the files of a deleted project are still there");
+        }
+    }
+}

@@ -9,7 +9,7 @@
 //! `extensions.leakproof_lower` and, in a shard, `rowhouse.app_id()` and the auth schema. It is run by the
 //! superuser in a new database and by `supabase_storage_admin` itself in one that its owner may have changed.
 
-const TABLES: [&str; 13] = [
+const TABLES: [&str; 14] = [
     include_str!("types.sql"),
     include_str!("migrations.sql"),
     include_str!("buckets.sql"),
@@ -23,6 +23,7 @@ const TABLES: [&str; 13] = [
     include_str!("search.sql"),
     include_str!("search_v2.sql"),
     include_str!("grants.sql"),
+    include_str!("events.sql"),
 ];
 
 /// The schema for the database of a dedicated project.

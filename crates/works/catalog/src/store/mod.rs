@@ -12,3 +12,4 @@ pub mod projects;
 pub mod secrets;
 pub mod shards;
 pub mod signing_keys;
+pub mod usage;
