@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::commands::hook::HookCommand;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -256,6 +257,9 @@ pub enum ProjectsCommand {
     /// Show and change the settings of a project while it runs
     #[command(subcommand)]
     Settings(SettingsCommand),
+    /// Try the hooks of auth
+    #[command(subcommand)]
+    Hook(HookCommand),
     /// Print what a front end needs in its `.env` file
     Env {
         /// Its ref or slug

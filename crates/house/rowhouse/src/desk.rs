@@ -59,6 +59,9 @@ impl Perform for Desk {
                     let gone = projects::key_delete(&self.platform, &found.reference, &key, ACTOR).await?;
                     Ok(serde_json::to_value(gone)?)
                 }
+                Operation::TryHook { project, hook, user } => {
+                    self.try_hook(&project, &hook, user.as_deref()).await
+                }
                 Operation::Settings { project, action } => self.settings(&project, action).await,
                 Operation::ProjectEnvironment { project, format } => {
                     self.environment(&project, &format).await

@@ -16,6 +16,7 @@ mod mailroom;
 mod migrations;
 mod moving;
 mod output;
+mod rehearsal;
 mod tuning;
 mod wire;
 

@@ -36,6 +36,7 @@ mod store;
 mod strength;
 pub mod transfer;
 
+pub use hook::{HookTrial, TrialError};
 pub use saml_service::{new_saml_key, saml_key_fault};
 pub use settings::{
     Bell, CaptchaProvider, CaptchaSettings, CustomProviderSettings, ExternalSettings, Hook, HookError,

@@ -60,6 +60,12 @@ pub enum Operation {
         project: String,
         action: SettingsAction,
     },
+    /// Asks a hook with an example; `user` is whom it is told of.
+    TryHook {
+        project: String,
+        hook: String,
+        user: Option<String>,
+    },
     ImportUsers {
         project: String,
         users: Users,

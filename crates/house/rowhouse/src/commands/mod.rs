@@ -2,6 +2,7 @@
 
 mod doctor;
 mod entities;
+pub mod hook;
 mod keys;
 mod local;
 mod place;

@@ -34,6 +34,7 @@ pub async fn run(command: ProjectsCommand, surroundings: Surroundings) -> anyhow
         ProjectsCommand::Keys(args) => super::keys::run(args, surroundings).await,
         ProjectsCommand::ApiKeys(command) => api_key(command, surroundings).await,
         ProjectsCommand::Settings(command) => super::settings::run(command, surroundings).await,
+        ProjectsCommand::Hook(command) => super::hook::run(command, surroundings).await,
         ProjectsCommand::Delete { project, yes, platform } => {
             if !yes {
                 confirm(&project)?;

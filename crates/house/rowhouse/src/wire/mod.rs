@@ -191,6 +191,11 @@ impl Wire {
         self.inner.databases.close();
     }
 
+    /// A client for addresses that owners of projects choose.
+    pub(crate) fn outbound(&self) -> outbound::Client {
+        self.inner.settings.outbound.share()
+    }
+
     pub(crate) fn platform(&self) -> &Platform {
         &self.inner.platform
     }

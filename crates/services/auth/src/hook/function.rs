@@ -7,6 +7,7 @@ use crate::store::db::{Step, Unit};
 use bytes::Bytes;
 use fault::Fault;
 use http::StatusCode;
+use pg::Rows;
 use sql::{Fragment, Ident};
 
 /// The SQLSTATE of a statement that took too long.
@@ -19,21 +20,31 @@ pub(super) async fn ask(
     payload: String,
     unit: Option<&mut Unit>,
 ) -> Outcome<Option<Bytes>> {
-    let mut select = Fragment::new();
-    select.push("select ").ident(&Ident::new(&*function.schema)).push(".");
-    select.ident(&Ident::new(&*function.name)).push("(").bind(payload).push("::jsonb)");
-    let steps = vec![
-        Step::new("select set_config('statement_timeout', '2000', true)", []),
-        Step::built(select),
-        Step::new("set local statement_timeout to default", []),
-    ];
+    let steps = steps(function, payload);
     let results = match unit {
         Some(unit) => unit.run(steps).await,
         None => auth.db.run(steps).await,
     };
     let results = results.map_err(|error| failed(function, error))?;
+    Ok(said(&results))
+}
+
+/// The statements that call the function.
+pub(super) fn steps(function: &HookFunction, payload: String) -> Vec<Step> {
+    let mut select = Fragment::new();
+    select.push("select ").ident(&Ident::new(&*function.schema)).push(".");
+    select.ident(&Ident::new(&*function.name)).push("(").bind(payload).push("::jsonb)");
+    vec![
+        Step::new("select set_config('statement_timeout', '2000', true)", []),
+        Step::built(select),
+        Step::new("set local statement_timeout to default", []),
+    ]
+}
+
+/// What the function said, of the results of those statements.
+pub(super) fn said(results: &[Rows]) -> Option<Bytes> {
     let said = results.get(1).and_then(|rows| rows.first()).and_then(|row| row.text(0));
-    Ok(said.filter(|said| !said.is_empty()).map(|said| Bytes::copy_from_slice(said.as_bytes())))
+    said.filter(|said| !said.is_empty()).map(|said| Bytes::copy_from_slice(said.as_bytes()))
 }
 
 fn failed(function: &HookFunction, error: pg::Error) -> Refusal {

@@ -1,7 +1,11 @@
 //! Hooks: functions of the project's own database, or servers of its owner, that take part in a decision.
 
+mod example;
 mod function;
 mod server;
+mod trial;
+
+pub use trial::{HookTrial, TrialError};
 
 use crate::Auth;
 use crate::call::Call;
@@ -46,12 +50,18 @@ pub(crate) async fn ask_in(
         HookTarget::Function(function) => Box::pin(function::ask(auth, function, payload, unit)).await?,
         HookTarget::Url(url) => Box::pin(server::ask(auth, hook, url, Bytes::from(payload))).await?,
     };
+    let said = parsed(said.as_deref())?;
+    match refused(&said) {
+        Some(refusal) => Err(refusal),
+        None => Ok(said),
+    }
+}
+
+/// An answer: an object, or nothing.
+fn parsed(said: Option<&[u8]>) -> Outcome<Value> {
     let Some(said) = said else { return Ok(Value::Null) };
     let said: Value =
-        serde_json::from_slice(&said).map_err(|error| internal("Error unmarshaling JSON output.", error))?;
-    if let Some(refusal) = refused(&said) {
-        return Err(refusal);
-    }
+        serde_json::from_slice(said).map_err(|error| internal("Error unmarshaling JSON output.", error))?;
     if !(said.is_object() || said.is_null()) {
         return Err(internal("Error unmarshaling JSON output.", "the hook did not answer with an object"));
     }
@@ -142,7 +152,11 @@ pub(crate) async fn claims(
     input.insert("user_id".to_owned(), json!(user));
     input.insert("claims".to_owned(), claims);
     input.insert("authentication_method".to_owned(), json!(method));
-    let mut said = ask(auth, call, function, "customize-access-token", input).await?;
+    claims_of(ask(auth, call, function, "customize-access-token", input).await?)
+}
+
+/// The claims of an answer, if a token can have them.
+fn claims_of(mut said: Value) -> Outcome<Value> {
     let bad = |why: String| refuse(500, "unexpected_failure", why);
     let claims = said.get_mut("claims").map(Value::take);
     let claims = claims.ok_or_else(|| bad("output claims field is missing".to_owned()))?;

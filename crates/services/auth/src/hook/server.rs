@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 const TRIES: u32 = 3;
 /// Bytes of an answer.
-const ANSWER_BYTES_MAX: usize = 200 * 1024;
+pub(super) const ANSWER_BYTES_MAX: usize = 200 * 1024;
 
 /// Sends the payload and returns the answer's body; nothing when there is none.
 pub(super) async fn ask(auth: &Auth, hook: &Hook, url: &Uri, payload: Bytes) -> Outcome<Option<Bytes>> {
@@ -53,7 +53,7 @@ pub(super) async fn ask(auth: &Auth, hook: &Hook, url: &Uri, payload: Bytes) -> 
 }
 
 /// A request with its own id, time and signatures.
-fn signed(auth: &Auth, hook: &Hook, url: &Uri, payload: Bytes) -> Outcome<Request<Bytes>> {
+pub(super) fn signed(auth: &Auth, hook: &Hook, url: &Uri, payload: Bytes) -> Outcome<Request<Bytes>> {
     let (id, now) = (Uuid::new_v4().to_string(), auth.clock.unix_seconds());
     let mut content = format!("{id}.{now}.").into_bytes();
     content.extend_from_slice(&payload);
@@ -73,12 +73,12 @@ fn sign(key: &Secret, content: &[u8]) -> Outcome<String> {
     Ok(format!("v1,{}", B64.encode(hmac::sign(&key, content))))
 }
 
-fn asks_to_come_back(answer: &Response<Bytes>) -> bool {
+pub(super) fn asks_to_come_back(answer: &Response<Bytes>) -> bool {
     matches!(answer.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
         && answer.headers().get(header::RETRY_AFTER).is_some_and(|value| !value.is_empty())
 }
 
-fn read(answer: Response<Bytes>) -> Outcome<Option<Bytes>> {
+pub(super) fn read(answer: Response<Bytes>) -> Outcome<Option<Bytes>> {
     match answer.status().as_u16() {
         204 => Ok(None),
         200 | 202 => {

@@ -23,6 +23,21 @@ pub struct HookSettings {
     pub pace: HookPace,
 }
 
+impl HookSettings {
+    /// Every hook with its name in `config.toml`.
+    pub(crate) fn all(&self) -> [(&'static str, Option<&Hook>); 7] {
+        [
+            ("custom_access_token", self.custom_access_token.as_ref()),
+            ("password_verification_attempt", self.password_verification_attempt.as_ref()),
+            ("mfa_verification_attempt", self.mfa_verification_attempt.as_ref()),
+            ("before_user_created", self.before_user_created.as_ref()),
+            ("after_user_created", self.after_user_created.as_ref()),
+            ("send_email", self.send_email.as_ref()),
+            ("send_sms", self.send_sms.as_ref()),
+        ]
+    }
+}
+
 /// How long hooks may take.
 #[derive(Debug, Clone, Copy)]
 pub struct HookPace {
