@@ -17,13 +17,22 @@ import path from 'node:path'
 export async function compare({ folder, sides, essence, known, options }) {
   const results = []
 
+  async function ask(request, keep, side) {
+    try {
+      const answer = await side.ask(typeof request === 'function' ? await request(side.vars, side) : request)
+      if (keep) await keep(side.vars, answer.body, answer)
+      return answer
+    } catch (error) {
+      // The request was to be made of an answer that was not as it should be.
+      return { status: `cannot ask: ${error.message}`, headers: {}, body: '' }
+    }
+  }
+
   /** One request to both. `request` makes it from what the side remembers; `keep` remembers from the answer. */
   async function both(name, request, keep) {
     const found = []
     for (const side of sides) {
-      const wanted = typeof request === 'function' ? await request(side.vars, side) : request
-      const answer = await side.ask(wanted)
-      if (keep) await keep(side.vars, answer.body, answer)
+      const answer = await ask(request, keep, side)
       found.push({ answer, essence: essence(answer, side) })
     }
     const all = differences(found[0].essence, found[1].essence)

@@ -68,7 +68,7 @@ const HEADERS = [
 export function essence(answer, side) {
   const headers = {}
   for (const name of HEADERS) {
-    const value = answer.headers.get(name)
+    const value = answer.headers.get?.(name) ?? null
     if (value !== null) headers[name] = name.endsWith('-prefix') ? `<${value.length} characters>` : plain(value, side)
   }
   if (headers['content-type']) headers['content-type'] = headers['content-type'].split(';')[0]
