@@ -81,6 +81,11 @@ impl Call {
         Said::of(&self.headers, self.caller.as_ref())
     }
 
+    /// Whether nothing says who is asking.
+    pub(crate) fn is_unsigned(&self) -> bool {
+        matches!(self.said(), Said::Nothing)
+    }
+
     /// The caller of a route that needs one.
     pub(crate) fn identity(&self, settings: &Settings) -> Outcome<Identity> {
         self.said().identity(settings, self.unix_seconds())
@@ -199,17 +204,15 @@ impl Incoming {
         Ok(first.unwrap_or_else(|| all.freeze()))
     }
 
-    /// The body as JSON; nothing when there is none.
+    /// The body as JSON; nothing when it is not said to be JSON.
     pub(crate) async fn json(&mut self, headers: &HeaderMap) -> Outcome<Option<Value>> {
         let bytes = self.whole(JSON_BYTES_MAX, json_too_large).await?;
-        let is_json = header::CONTENT_TYPE.of(headers).is_some_and(|t| t.starts_with("application/json"));
+        if !header::CONTENT_TYPE.of(headers).is_some_and(|t| t.starts_with("application/json")) {
+            return Ok(None);
+        }
         if bytes.is_empty() {
             let message = "Body cannot be empty when content-type is set to 'application/json'";
-            return if is_json {
-                Err(refusal::invalid_request(message).called("FastifyError"))
-            } else {
-                Ok(None)
-            };
+            return Err(refusal::invalid_request(message).called("FastifyError"));
         }
         let message = "Body is not valid JSON but content-type is set to 'application/json'";
         let parsed = serde_json::from_slice(&bytes);

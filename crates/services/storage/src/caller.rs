@@ -123,9 +123,8 @@ fn refused(error: &TokenError) -> Refusal {
         TokenError::Empty | TokenError::Parts(_) | TokenError::Malformed | TokenError::Payload => {
             "Invalid Compact JWS"
         }
-        TokenError::Algorithm(_) | TokenError::NoKey | TokenError::Signature | TokenError::CannotSign => {
-            "signature verification failed"
-        }
+        TokenError::Algorithm(_) => r#""alg" (Algorithm) Header Parameter value not allowed"#,
+        TokenError::NoKey | TokenError::Signature | TokenError::CannotSign => "signature verification failed",
     })
 }
 

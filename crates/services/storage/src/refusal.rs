@@ -59,6 +59,11 @@ impl Refusal {
         self.fault.code == code
     }
 
+    /// Another refusal, if this is one of the code.
+    pub(crate) fn instead(self, code: &str, other: fn() -> Refusal) -> Refusal {
+        if self.is(code) { other() } else { self }
+    }
+
     /// The JSON body.
     pub(crate) fn body(&self) -> Vec<u8> {
         fault::storage_body(&self.fault, self.inner, &self.error)

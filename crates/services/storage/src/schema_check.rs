@@ -27,6 +27,14 @@ impl Fields {
         self.members.contains_key(name)
     }
 
+    /// A member that is to be a scalar: a list of one is that one.
+    fn take(&mut self, name: &str) -> Option<Value> {
+        match self.members.remove(name)? {
+            Value::Array(mut items) if items.len() == 1 => items.pop(),
+            other => Some(other),
+        }
+    }
+
     fn say(&mut self, name: &str, what: impl AsRef<str>) {
         self.wrong.push(format!("{}/{name} {}", self.place, what.as_ref()));
     }
@@ -40,20 +48,20 @@ impl Fields {
     }
 
     pub(crate) fn text(&mut self, name: &str) -> Option<String> {
-        match self.members.remove(name)? {
+        match self.take(name)? {
             Value::String(text) => Some(text),
-            Value::Number(number) => Some(number.to_string()),
-            Value::Bool(is) => Some(is.to_string()),
-            Value::Null => Some(String::new()),
-            Value::Array(_) | Value::Object(_) => {
-                self.say(name, "must be string");
-                None
+            value => {
+                let text = as_text(&value);
+                if text.is_none() {
+                    self.say(name, "must be string");
+                }
+                text
             }
         }
     }
 
     pub(crate) fn flag(&mut self, name: &str) -> Option<bool> {
-        let value = self.members.remove(name)?;
+        let value = self.take(name)?;
         let flag = match &value {
             Value::Bool(is) => Some(*is),
             Value::Null => Some(false),
@@ -71,7 +79,7 @@ impl Fields {
 
     /// A whole number, no less than `least`.
     pub(crate) fn integer(&mut self, name: &str, least: i64) -> Option<i64> {
-        let value = self.members.remove(name)?;
+        let value = self.take(name)?;
         let number = match &value {
             Value::Number(number) => number.as_i64().or_else(|| whole(number.as_f64()?)),
             Value::String(text) if !text.trim().is_empty() => {
@@ -113,16 +121,20 @@ impl Fields {
             self.wrong.push(format!("{} must have required property '{name}'", self.place));
             return Vec::new();
         }
-        let Some(Value::Array(items)) = self.members.remove(name) else {
-            self.say(name, "must be array");
-            return Vec::new();
+        let items = match self.members.remove(name) {
+            Some(Value::Array(items)) => items,
+            Some(scalar @ (Value::String(_) | Value::Number(_) | Value::Bool(_))) => vec![scalar],
+            _ => {
+                self.say(name, "must be array");
+                return Vec::new();
+            }
         };
         if items.len() < least {
             self.say(name, format!("must NOT have fewer than {least} items"));
         } else if items.len() > most {
             self.say(name, format!("must NOT have more than {most} items"));
         }
-        let texts: Vec<String> = items.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect();
+        let texts: Vec<String> = items.iter().filter_map(as_text).collect();
         if texts.len() < items.len() {
             self.say(name, "must be string");
         }
@@ -158,6 +170,17 @@ impl Fields {
     /// Whether everything was right.
     pub(crate) fn finish(self) -> Outcome<()> {
         if self.wrong.is_empty() { Ok(()) } else { Err(refusal::schema(self.wrong.join(", "))) }
+    }
+}
+
+/// A scalar as text.
+pub(crate) fn as_text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(is) => Some(is.to_string()),
+        Value::Null => Some(String::new()),
+        Value::Array(_) | Value::Object(_) => None,
     }
 }
 

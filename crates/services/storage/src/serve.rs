@@ -43,7 +43,6 @@ pub(crate) fn part(header: Option<&str>, size: u64) -> Part {
     let Some(text) = header else { return Part::Whole };
     let range = || {
         let (first, last) = text.trim().strip_prefix("bytes=")?.split_once('-')?;
-        let (first, last) = (first.trim(), last.trim());
         if first.is_empty() {
             let count: u64 = last.parse().ok()?;
             return (count > 0 && size > 0).then(|| size.saturating_sub(count)..size);

@@ -7,7 +7,7 @@ use crate::db::{As, Scope, Work};
 use crate::mime;
 use crate::names::BucketName;
 use crate::refusal::{self, Outcome, Refusal};
-use crate::schema_check::Fields;
+use crate::schema_check::{Fields, as_text};
 use crate::size;
 use crate::store::buckets::{self, Listing, New, Patch};
 use axum::body::Body;
@@ -69,9 +69,14 @@ fn shows_type(call: &Call) -> bool {
         && !older("storage3/", (0, 12))
 }
 
+/// The name of a bucket that may be there: what cannot be a name is none's.
+fn known(id: &str) -> Outcome<BucketName> {
+    BucketName::parse(id).map_err(|_| refusal::no_bucket())
+}
+
 async fn show(storage: &Storage, call: &Call, id: &str) -> Outcome<Response<Body>> {
     let scope = call.scope(call.identity(&storage.settings)?, "storage.bucket.get");
-    let id = BucketName::parse(id)?;
+    let id = known(id)?;
     let mut work = Work::new(&scope, As::Caller);
     let shown = work.caller(buckets::show(id.as_str()));
     let results = storage.db.run(&scope, work).await?;
@@ -104,7 +109,7 @@ async fn create(storage: &Storage, call: &Call, mut body: Incoming) -> Outcome<R
     };
     let scope = call.scope(identity.clone(), "storage.bucket.create");
     storage.create_bucket(&scope, &new).await?;
-    Ok(json(&json!({ "name": id.as_str() })))
+    Ok(json(&json!({ "name": name.as_str() })))
 }
 
 impl Storage {
@@ -150,59 +155,48 @@ fn pending() -> Refusal {
 /// The limits of a bucket in a request; what is not named is nothing, what is null is `Some(None)`.
 #[derive(Debug, Default)]
 struct Limits {
-    size: Option<Value>,
-    types: Option<Value>,
-}
-
-#[derive(Debug, Default)]
-struct CheckedLimits {
     size: Option<Option<u64>>,
     types: Option<Option<Vec<String>>>,
 }
 
+const SIZE_PATTERN: &str = r#"must match pattern "^[0-9]+(?:\.[0-9]+)?(?:[gG][bB]|[mM][bB]|[kK][bB]|[bB])$""#;
+const NO_SCHEMA: &str = "must match a schema in anyOf";
+
 impl Limits {
     fn take(fields: &mut Fields) -> Limits {
-        let limits = Limits { size: fields.raw("file_size_limit"), types: fields.raw("allowed_mime_types") };
-        if matches!(&limits.size, Some(Value::Bool(_) | Value::Array(_) | Value::Object(_))) {
-            fields.wrong("file_size_limit", "must match a schema in anyOf");
-        }
-        if matches!(&limits.types, Some(types) if !types.is_array() && !types.is_null()) {
-            fields.wrong("allowed_mime_types", "must match a schema in anyOf");
-        }
-        limits
+        let (size, types) = (fields.raw("file_size_limit"), fields.raw("allowed_mime_types"));
+        let size = size.map(|value| {
+            size::parse(&value).unwrap_or_else(|wrongs| {
+                for wrong in wrongs.iter().chain(&[SIZE_PATTERN, NO_SCHEMA]) {
+                    fields.wrong("file_size_limit", wrong);
+                }
+                None
+            })
+        });
+        let types = types.and_then(|value| match value {
+            Value::Null => Some(None),
+            Value::Array(items) => Some(Some(items.iter().filter_map(as_text).collect())),
+            value => match as_text(&value) {
+                Some(one) => Some(Some(vec![one])),
+                None => {
+                    fields.wrong("allowed_mime_types", NO_SCHEMA);
+                    None
+                }
+            },
+        });
+        Limits { size, types }
     }
 
-    fn check(self, storage: &Storage) -> Outcome<CheckedLimits> {
-        let size = match self.size {
-            None => None,
-            Some(Value::Null) => Some(None),
-            Some(value) => {
-                let bytes = size::parse(&value).map_err(|text| {
-                    let message =
-                        format!("Invalid file size format, hint: use 20GB / 20MB / 30KB / 3B, got {text}");
-                    refusal::invalid_request(message)
-                })?;
-                if bytes > storage.settings.file_size_limit {
-                    return Err(refusal::too_large());
-                }
-                Some(Some(bytes))
-            }
-        };
-        let types = match self.types {
-            None => None,
-            Some(Value::Array(items)) => {
-                let items: Vec<String> = items
-                    .iter()
-                    .filter_map(Value::as_str)
-                    .filter(|item| !item.is_empty())
-                    .map(str::to_owned)
-                    .collect();
-                items.iter().try_for_each(|item| mime::check_entry(item))?;
-                Some(Some(items))
-            }
-            Some(_) => Some(None),
-        };
-        Ok(CheckedLimits { size, types })
+    /// What the project allows, and what can be a type.
+    fn check(mut self, storage: &Storage) -> Outcome<Limits> {
+        if self.size.flatten().is_some_and(|bytes| bytes > storage.settings.file_size_limit) {
+            return Err(refusal::too_large());
+        }
+        if let Some(Some(types)) = &mut self.types {
+            types.retain(|entry| !entry.is_empty());
+            types.iter().try_for_each(|entry| mime::check_entry(entry))?;
+        }
+        Ok(self)
     }
 }
 
@@ -213,9 +207,11 @@ async fn update(storage: &Storage, call: &Call, id: &str, mut body: Incoming) ->
     let limits = Limits::take(&mut fields);
     fields.finish()?;
     if public.is_none() && limits.size.is_none() && limits.types.is_none() {
-        return Err(refusal::schema("body must match a schema in anyOf"));
+        let all = ["public", "file_size_limit", "allowed_mime_types"]
+            .map(|name| format!("body must have required property '{name}'"));
+        return Err(refusal::schema(format!("{}, body {NO_SCHEMA}", all.join(", "))));
     }
-    let id = BucketName::parse(id)?;
+    let id = known(id)?;
     let limits = limits.check(storage)?;
     let patch = Patch { public, file_size_limit: limits.size, allowed_mime_types: limits.types };
     let scope = call.scope(identity, "storage.bucket.update");
@@ -230,7 +226,7 @@ async fn update(storage: &Storage, call: &Call, id: &str, mut body: Incoming) ->
 
 async fn delete(storage: &Storage, call: &Call, id: &str) -> Outcome<Response<Body>> {
     let scope = call.scope(call.identity(&storage.settings)?, "storage.bucket.delete");
-    storage.delete_bucket(&scope, &BucketName::parse(id)?).await?;
+    storage.delete_bucket(&scope, &known(id)?).await?;
     Ok(message("Successfully deleted"))
 }
 
@@ -242,7 +238,7 @@ async fn empty(storage: &Storage, call: &Call, id: &str) -> Outcome<Response<Bod
     if !identity.is_service() {
         return Err(refusal::not_service());
     }
-    let id = BucketName::parse(id)?;
+    let id = known(id)?;
     let scope = call.scope(identity, "storage.bucket.empty");
     let mut work = Work::new(&scope, As::Caller);
     let there = work.caller(buckets::find(id.as_str()));

@@ -6,7 +6,7 @@ use crate::call::{Call, Incoming};
 use crate::db::{As, Scope, Work};
 use crate::find::{Found, Right};
 use crate::names::{BucketName, ObjectKey};
-use crate::refusal::{self, Outcome, Refusal};
+use crate::refusal::{self, Outcome};
 use crate::routes::upload::header_metadata;
 use crate::store::objects;
 use crate::upload::{Finished, Kind, Permission, Stored, Wanted};
@@ -27,7 +27,10 @@ impl Way {
     fn of(bucket: &str, source: String, to_bucket: Option<&str>, key: &str) -> Outcome<Way> {
         Ok(Way {
             from: (BucketName::parse(bucket)?, source),
-            to: (BucketName::parse(to_bucket.unwrap_or(bucket))?, ObjectKey::parse(key)?),
+            to: (
+                BucketName::parse(to_bucket.unwrap_or(bucket)).map_err(|_| refusal::no_relation())?,
+                ObjectKey::parse(key)?,
+            ),
         })
     }
 }
@@ -44,9 +47,11 @@ pub(crate) async fn copy(storage: &Storage, call: &Call, mut body: Incoming) -> 
     fields.finish()?;
     let way = Way::of(&bucket, source, to_bucket.as_deref(), &key)?;
     let scope = call.scope(identity, "storage.object.copy");
-    let found = storage.find(&scope, Right::Policies, way.from.0.as_str(), &way.from.1).await?;
+    let found = storage.find(&scope, Right::Policies, way.from.0.as_str(), &way.from.1).await;
+    let found = found.map_err(|refused| refused.instead("NoSuchBucket", refusal::no_key))?;
     let change = Change { keeps, metadata, user_metadata: header_metadata(call) };
-    let stored = storage.copy(&scope, &found, way.to, call.says_true("x-upsert"), change).await?;
+    let stored = storage.copy(&scope, &found, way.to, call.says_true("x-upsert"), change).await;
+    let stored = stored.map_err(|refused| refused.instead("NoSuchBucket", refusal::no_relation))?;
     let mut row = match &stored.row {
         Value::Object(row) => row.clone(),
         _ => Map::new(),
@@ -98,7 +103,7 @@ impl Storage {
             kind: Kind::Standard,
             limit: u64::MAX,
         };
-        self.permit_key(scope, &wanted).await.map_err(duplicate)?;
+        self.permit_key(scope, &wanted).await?;
         let from = self.body_key(&found.version).ok_or_else(refusal::no_body)?;
         let version = Uuid::new_v4();
         self.machinery.blobs.copy(&from, &self.new_key(version)).await?;
@@ -107,13 +112,8 @@ impl Storage {
         let written = Written { size: found.metadata.size, md5: md5.unwrap_or_default() };
         let finished =
             Finished { version, written, first: Bytes::new(), etag: Some(etag), checks_limits: false };
-        self.commit_or_undo(scope, &wanted, finished, false).await.map_err(duplicate)
+        self.commit_or_undo(scope, &wanted, finished, false).await
     }
-}
-
-/// A copy or move onto something says so by another code than an upload.
-fn duplicate(refusal: Refusal) -> Refusal {
-    if refusal.is("KeyAlreadyExists") { refusal::exists("ResourceAlreadyExists") } else { refusal }
 }
 
 /// `POST /object/move`

@@ -16,7 +16,8 @@ pub(crate) const KEYS_MAX: usize = 1000;
 /// `DELETE /object/<bucket>/…`
 pub(crate) async fn one(storage: &Storage, call: &Call, target: &Target) -> Outcome<Response<Body>> {
     let scope = call.scope(call.identity(&storage.settings)?, "storage.object.delete");
-    let (bucket, key) = (BucketName::parse(&target.bucket)?, ObjectKey::parse(&target.key)?);
+    let bucket = BucketName::parse(&target.bucket)?;
+    let key = ObjectKey::parse(&target.key).map_err(|_| refusal::no_key())?;
     storage.delete(&scope, &bucket, &key).await?;
     Ok(message("Successfully deleted"))
 }

@@ -40,6 +40,7 @@ async fn object(storage: &Storage, call: &Call, rest: &str, body: Incoming) -> O
     let read = matches!(call.method, Method::GET | Method::HEAD);
     let post = call.method == Method::POST;
     match word {
+        "public" | "authenticated" | "sign" if read && below.is_empty() => Err(no_route(call)),
         "public" if read => download::public(storage, call, &target(below)?).await,
         "authenticated" if read => download::authenticated(storage, call, &target(below)?).await,
         "sign" if read => download::signed(storage, call, &target(below)?).await,
@@ -67,7 +68,7 @@ async fn plain(storage: &Storage, call: &Call, rest: &str, body: Incoming) -> Ou
         return delete::many(storage, call, &bucket_of(rest)?, body).await;
     }
     let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
-    if bucket.is_empty() || key.is_empty() {
+    if bucket.is_empty() || (key.is_empty() && !rest.ends_with('/')) {
         return Err(no_route(call));
     }
     let target = target(rest)?;

@@ -6,7 +6,7 @@ use crate::call::{Call, Incoming};
 use crate::db::{As, Work};
 use crate::find::Right;
 use crate::names::{BucketName, ObjectKey};
-use crate::refusal::Outcome;
+use crate::refusal::{self, Outcome};
 use crate::routes::upload::wanted;
 use crate::schema_check::Fields;
 use crate::signed;
@@ -38,7 +38,8 @@ pub(crate) async fn one(
         _ => None,
     };
     let scope = call.scope(identity, "storage.object.sign");
-    let found = storage.find(&scope, Right::Policies, &target.bucket, &target.key).await?;
+    let found = storage.find(&scope, Right::Policies, &target.bucket, &target.key).await;
+    let found = found.map_err(|refused| refused.instead("NoSuchBucket", refusal::no_key))?;
     let of = (found.bucket.as_str(), found.key.as_str());
     let options = transform.as_ref().map(|t| (t.text.as_str(), t.format.as_deref()));
     let token =
@@ -125,7 +126,8 @@ pub(crate) async fn upload(storage: &Storage, call: &Call, target: &Target) -> O
     let mut wanted = wanted(storage, call, bucket, key, upsert);
     // The type and length are those of this request's own body, not of the file to come.
     (wanted.is_exact, wanted.mime) = (false, String::new());
-    storage.permit_key(&scope, &wanted).await?;
+    let permitted = storage.permit_key(&scope, &wanted).await;
+    permitted.map_err(|refused| refused.instead("NoSuchBucket", refusal::no_relation))?;
     let of = (target.bucket.as_str(), target.key.as_str());
     let token = signed::upload(&storage.settings, of, owner.as_deref(), upsert, call.unix_seconds())?;
     let url = ["/object/upload/sign/", of.0, "/", of.1, "?token=", &token].concat();

@@ -18,6 +18,9 @@ pub(crate) fn version() -> Response<Body> {
 
 /// Whether the database answers.
 pub(crate) async fn health(storage: &Storage, call: &Call) -> Outcome<Response<Body>> {
+    if call.is_unsigned() {
+        return Err(refusal::denied("Invalid Compact JWS"));
+    }
     let scope = call.scope(call.identity(&storage.settings)?, "storage.health");
     let mut work = Work::new(&scope, As::Service);
     work.service(Step::new("select id from storage.buckets limit 1", []));

@@ -7,7 +7,7 @@ use crate::call::Call;
 use crate::find::Found;
 use crate::metadata::parse_http_date;
 use crate::names::{BucketName, ObjectKey};
-use crate::refusal::{self, Outcome};
+use crate::refusal::{self, Outcome, Refusal};
 use crate::routes::copy::Change;
 use crate::serve;
 use axum::body::Body;
@@ -97,7 +97,8 @@ pub(super) fn source_range(call: &Call, size: u64) -> Outcome<Option<std::ops::R
         let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
         (first <= last && last < size).then_some(first..last + 1)
     };
-    range().map(Some).ok_or_else(refusal::invalid_range)
+    // Unlike a reader's, such a range is an argument.
+    range().map(Some).ok_or_else(|| Refusal::new(400, "InvalidRange", "invalid range provided"))
 }
 
 #[cfg(test)]

@@ -190,7 +190,7 @@ pub(crate) fn array(items: &[String]) -> Param {
 pub(crate) fn count(id: &str, most: i64) -> Step {
     let sql = "
 select count(*)
-from (select from storage.objects where bucket_id = $1 limit $2::bigint) as some";
+from (select from storage.objects where bucket_id = $1 limit $2::bigint) as counted";
     Step::new(sql, [text(id), param(most)])
 }
 

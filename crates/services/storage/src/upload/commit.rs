@@ -80,6 +80,9 @@ impl Storage {
         finished: Finished,
         probes: bool,
     ) -> Outcome<Stored> {
+        if wanted.key.is_folder_mark() && finished.written.size > 0 {
+            return Err(self.after_bucket(scope, wanted, refusal::too_large()).await);
+        }
         let etag =
             finished.etag.clone().unwrap_or_else(|| format!("\"{}\"", hex::encode(finished.written.md5)));
         let metadata = self.metadata(wanted, &finished, &etag).json();

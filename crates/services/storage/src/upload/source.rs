@@ -40,7 +40,7 @@ impl Source {
         if !content_type.starts_with("multipart/form-data") {
             return Ok(Source::Raw(incoming));
         }
-        let boundary = multer::parse_boundary(content_type).map_err(|_| no_content())?;
+        let boundary = multer::parse_boundary(content_type).map_err(|_| no_boundary())?;
         let limits = SizeLimit::new().whole_stream(FORM_BYTES_MAX);
         let constraints = Constraints::new().size_limit(limits);
         let mut form = Box::new(FormFile {
@@ -94,7 +94,7 @@ impl Source {
             None => "no-cache".to_owned(),
         };
         if let Some(text) = field("metadata").or_else(|| field("userMetadata")) {
-            wanted.user_metadata = user_metadata(text);
+            wanted.user_metadata = user_metadata(text).or_else(|| Some("{}".to_owned()));
         }
         wanted.check()?;
         Ok(wanted)
@@ -116,8 +116,7 @@ impl FormFile {
                     // One file is enough.
                     continue;
                 }
-                self.file_mime =
-                    Some(field.content_type().map_or(crate::mime::DEFAULT, |m| m.as_ref()).to_owned());
+                self.file_mime = Some(field.content_type().map_or("text/plain", |m| m.as_ref()).to_owned());
                 self.file = Some(field);
                 return Ok(());
             }
@@ -170,6 +169,10 @@ pub(crate) fn broken_form(error: multer::Error) -> Refusal {
         },
         other => no_content().caused_by(other),
     }
+}
+
+fn no_boundary() -> Refusal {
+    refusal::invalid_request("Multipart: Boundary not found")
 }
 
 fn no_content() -> Refusal {
