@@ -34,6 +34,7 @@ pub fn check(files: &[String], sources: &[Source]) -> Result<Vec<Finding>> {
         }
         if path.ends_with(".md") {
             links(path, &text, &mut findings);
+            tests_named(path, &text, sources, &mut findings);
         }
     }
     crates(files, sources, &mut findings);
@@ -58,6 +59,28 @@ fn links(path: &str, text: &str, findings: &mut Vec<Finding>) {
             }
         }
     }
+}
+
+/// Tests that a table names, as `file::what_it_says`, exist.
+fn tests_named(path: &str, text: &str, sources: &[Source], findings: &mut Vec<Finding>) {
+    for name in named_tests(text) {
+        let function = format!("fn {}(", name.rsplit("::").next().unwrap_or_default());
+        let module = name.rsplit("::").nth(1).unwrap_or_default();
+        let is_there = |source: &&Source| source.path.contains(module) && source.text.contains(&function);
+        if !sources.iter().any(|source| is_there(&source)) {
+            findings.push(Finding::new(path, format!("there is no test {name}")));
+        }
+    }
+}
+
+/// Names with a path in the code of tables, long enough for a sentence.
+fn named_tests(text: &str) -> impl Iterator<Item = &str> {
+    let rows = text.lines().filter(|line| line.starts_with('|'));
+    rows.flat_map(|row| row.split('`').skip(1).step_by(2)).filter(|code| {
+        let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_:".contains(c);
+        let last = code.rsplit_once("::").map_or("", |(_, last)| last);
+        code.chars().all(is_name) && last.matches('_').count() > 1
+    })
 }
 
 /// Targets of `[text](target)`, code blocks left out.
@@ -106,6 +129,13 @@ mod tests {
     fn targets_of_links_outside_code() {
         let text = "see [a](x.md) and [b](y.md#part)\n```\n[c](z.md)\n```\n[d](w.md)";
         assert_eq!(targets(text).collect::<Vec<_>>(), ["x.md", "y.md#part", "w.md"]);
+    }
+
+    #[test]
+    fn tests_are_named_in_tables() {
+        let text =
+            "`a::not_in_a_table`\n| x | `main::sessions::it_holds_well`, `a::b`, `x_y_z`, `A::b_c_d` |";
+        assert_eq!(named_tests(text).collect::<Vec<_>>(), ["main::sessions::it_holds_well"]);
     }
 
     #[test]

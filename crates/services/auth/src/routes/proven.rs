@@ -87,12 +87,10 @@ pub(super) fn told_steps(auth: &Auth, call: &Call, kind: Kind, user: &User) -> O
 fn unclaimed_steps(user: &User, kind: Kind, now: Moment) -> Vec<Step> {
     let own = user.id.to_string();
     let foreign = user.identities().iter().filter(|identity| identity.provider_id != own).count();
-    if user.email_confirmed_at.is_some() || user.own_identity("email").is_some() || foreign == 0 {
+    let is_claimed = user.email_confirmed_at.is_some() || user.own_identity("email").is_some();
+    let is_sign_up = kind == Kind::Signup && foreign == 1 && user.phone().is_empty();
+    if is_claimed || foreign == 0 || is_sign_up {
         return Vec::new();
-    }
-    let mut steps = factors::forget(user.id).to_vec();
-    if matches!(kind, Kind::Signup) && foreign == 1 && user.phone().is_empty() {
-        return steps;
     }
     tracing::info!(user = %user.id, "an address is its owner's: what else led into the account is taken away");
     let patch = Patch::new()
@@ -101,11 +99,12 @@ fn unclaimed_steps(user: &User, kind: Kind, now: Moment) -> Vec<Step> {
         .null("phone_confirmed_at")
         .text("phone_change", "")
         .text("phone_change_token", "");
-    steps.extend([
+    let mut steps = vec![
         patch.on(user.id, now),
         identities::delete_foreign(user.id),
         sessions::delete_all(user.id, None),
-    ]);
+    ];
+    steps.extend(factors::forget(user.id));
     steps.extend(own_identity_steps(user, "email", user.email(), true, now));
     steps
 }

@@ -299,7 +299,7 @@ fn call(f: &mut Fragment, rows: &Rows, call: &Call, request: &Request, settings:
     f.push(", ").push(returned).push(", ");
     end_of_row(f, rows, Shape::of(function), settings_left);
     f.push(" from ");
-    if rows.maker == Maker::Value {
+    if rows.maker == Maker::Value && !matches!(rows.media, MediaType::Plan(_)) {
         // A function that is called in the list after the settings would set them too late: here it is called before.
         f.push("(select * from ");
         from_rows(f, &rows.root, shared);
