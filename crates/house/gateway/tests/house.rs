@@ -142,8 +142,12 @@ impl House {
                     .with_opaque(KeyKind::Secret, token::hash_opaque(SECRET_KEY))
                     .with_opaque(KeyKind::Publishable, token::hash_opaque(token::LOCAL_PUBLISHABLE_KEY));
             }
-            let services =
-                Services { rest: service("rest"), auth: service("auth"), platform: service("platform") };
+            let services = Services {
+                rest: service("rest"),
+                auth: service("auth"),
+                storage: service("storage"),
+                platform: service("platform"),
+            };
             Arc::new(Tenant {
                 reference,
                 keys,
