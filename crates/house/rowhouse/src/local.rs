@@ -62,6 +62,14 @@ impl LocalProject {
         }
     }
 
+    /// Makes the buckets that the file names. Their folders are relative to that of the file.
+    pub async fn seed_buckets(&self, wire: &Wire) {
+        if self.config.storage.enabled {
+            let buckets = &self.config.storage.buckets;
+            crate::seeding::buckets(wire, &self.reference, &self.folder, buckets).await;
+        }
+    }
+
     pub fn reference(&self) -> &ProjectRef {
         &self.reference
     }

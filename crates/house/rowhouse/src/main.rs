@@ -17,6 +17,7 @@ mod migrations;
 mod moving;
 mod output;
 mod rehearsal;
+mod seeding;
 mod tuning;
 mod wire;
 

@@ -25,7 +25,7 @@ const ATTEMPTS_MAX: usize = 16;
 /// What a secret is shown as.
 const HIDDEN: &str = "(secret)";
 /// What only the file of a local stack says.
-const SECTIONS: [&str; 2] = ["api", "auth"];
+const SECTIONS: [&str; 3] = ["api", "auth", "storage"];
 
 /// A change of a project's settings, or a look at them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

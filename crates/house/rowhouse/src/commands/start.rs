@@ -122,6 +122,7 @@ impl Stack {
         if let Some(mailroom) = mailroom {
             mailroom.open(&house);
         }
+        local.seed_buckets(house.wire()).await;
         remember_addresses(&plan.data, &addresses)?;
         let (follower, following, wire) = (local.clone(), platform.clone(), house.wire().clone());
         house.accompany(|stop| follower.follow_file(following, wire, stop));

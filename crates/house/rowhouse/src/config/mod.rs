@@ -19,7 +19,7 @@ mod storage;
 pub use auth::AuthSection;
 pub use mail::{CatcherSection, SmtpSection, TextSection};
 pub use reader::ConfigError;
-pub use storage::StorageSection;
+pub use storage::{BucketSection, StorageSection};
 
 use reader::Reader;
 use serde::{Deserialize, Serialize};

@@ -87,12 +87,26 @@ impl Service for StorageService {
 impl super::Wire {
     /// What a project's storage holds now.
     pub(crate) async fn holdings(&self, project: &ProjectRef) -> anyhow::Result<storage::Holdings> {
+        let running = self.running(project).await?;
+        Ok(running.storage.holdings().await?)
+    }
+
+    /// Asks a project's storage; the path has no prefix.
+    pub(crate) async fn storage(
+        &self,
+        project: &ProjectRef,
+        request: Request<Body>,
+    ) -> anyhow::Result<Response<Body>> {
+        let running = self.running(project).await?;
+        Ok(running.storage.handle(request).await)
+    }
+
+    async fn running(&self, project: &ProjectRef) -> anyhow::Result<Arc<super::home::Running>> {
         let missing = || anyhow::anyhow!("the project cannot be reached now");
         let found = self.find(gateway::Lookup::Ref(project.clone())).await.map_err(|_| missing())?;
         found.ok_or_else(missing)?;
         let home = self.tenants().get(project).map(|known| Arc::clone(&known.home)).ok_or_else(missing)?;
-        let running = home.running().await.map_err(|_| missing())?;
-        Ok(running.storage.holdings().await?)
+        home.running().await.map_err(|_| missing())
     }
 
     /// Deletes the files of a project that is gone. What is left by a crash is swept at the next start.
