@@ -260,6 +260,12 @@ impl Managed {
         if bootstrap::upgrade_dedicated(&mut session).await? {
             tracing::info!(%project, "upgraded a project's database");
         }
+        match bootstrap::upgrade_owned(&mut session, &config).await {
+            Ok(false) => {}
+            Ok(true) => tracing::info!(%project, "upgraded a project's schemas"),
+            // What the project changed is in the way: it goes on as it is.
+            Err(error) => tracing::warn!(%project, %error, "a project's schema could not be upgraded"),
+        }
         session.close().await;
         let mut used = lock(&self.used);
         if let Some(shared) = used.get(&name).and_then(Weak::upgrade) {

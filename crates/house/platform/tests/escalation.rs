@@ -133,3 +133,89 @@ async fn an_upgrade_runs_nothing_of_the_owners() {
     refused(&mut owner, "reset role; create table rowhouse.mine (id int)").await;
     refused(&mut owner, "update rowhouse.bootstrap set version = 'x'").await;
 }
+
+#[tokio::test]
+async fn schemas_are_upgraded_as_their_owners_and_the_projects_code_gains_nothing() {
+    let (_server, config) = project().await;
+    let mut admin = Connection::connect(&config).await.unwrap();
+    assert!(!bootstrap::upgrade_owned(&mut admin, &config).await.unwrap(), "a new database is up to date");
+    let mut owner = Connection::connect(&config.with_user("postgres")).await.unwrap();
+    owner
+        .batch(
+            "create table public.ran (as_whom text, session text);
+             grant insert on public.ran to public;
+             create function public.evil() returns trigger language plpgsql as $$
+             begin
+               insert into public.ran values (current_user, session_user);
+               begin
+                 execute 'reset role';
+                 execute 'alter role postgres superuser';
+               exception when others then null;
+               end;
+               return new;
+             end $$;
+             grant execute on function public.evil() to public;
+             grant usage on schema public to supabase_auth_admin, supabase_storage_admin;
+             set role supabase_auth_admin;
+             create trigger evil before insert or update or delete on auth.schema_migrations
+               for each row execute function public.evil();
+             set role supabase_storage_admin;
+             create trigger evil before insert or update or delete on storage.migrations
+               for each row execute function public.evil();
+             delete from storage.migrations where id = 63;
+             drop function storage.search;
+             reset role;
+             alter role supabase_storage_admin set search_path = public",
+        )
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
+    admin
+        .batch("truncate public.ran; update rowhouse.owned_schemas set version = 'old'; drop function auth.jwt()")
+        .await
+        .unwrap();
+    assert!(bootstrap::upgrade_owned(&mut admin, &config).await.unwrap());
+    assert!(!bootstrap::upgrade_owned(&mut admin, &config).await.unwrap());
+
+    let ran = "select distinct as_whom || ' ' || session from public.ran order by 1";
+    let ran = admin.query(ran, &[]).await.unwrap();
+    let ran: Vec<_> = ran.iter().map(|row| row.text(0).unwrap()).collect();
+    assert_eq!(
+        ran,
+        ["supabase_auth_admin supabase_auth_admin", "supabase_storage_admin supabase_storage_admin"]
+    );
+    assert!(!is_superuser(&mut admin, "postgres").await);
+    assert!(!is_superuser(&mut admin, "supabase_storage_admin").await);
+    let there = "select (select count(*) from storage.migrations) = 64
+        and to_regproc('storage.search') is not null and to_regproc('auth.jwt') is not null";
+    assert_eq!(admin.query(there, &[]).await.unwrap().one().unwrap().text(0), Some("t"));
+    // What is recorded of versions is the superuser's.
+    refused(&mut owner, "update rowhouse.owned_schemas set version = 'x'").await;
+}
+
+#[tokio::test]
+async fn a_project_that_is_in_the_way_of_an_upgrade_stays_as_it_is_until_it_is_not() {
+    let (_server, config) = project().await;
+    let mut admin = Connection::connect(&config).await.unwrap();
+    let mut owner = Connection::connect(&config.with_user("postgres")).await.unwrap();
+    owner
+        .batch(
+            "set role supabase_storage_admin;
+             drop function storage.search_v2, storage.extension;
+             create function storage.search_v2(prefix text, bucket_name text, limits integer default 100, levels integer
+               default 1, start_after text default '', sort_order text default 'asc', sort_column text default 'name',
+               sort_column_after text default '') returns text language sql as 'select 1::text'",
+        )
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
+    admin.batch("update rowhouse.owned_schemas set version = 'old'").await.unwrap();
+    let error = bootstrap::upgrade_owned(&mut admin, &config).await.unwrap_err();
+    assert_eq!((error.script, error.cause.sqlstate()), ("storage", Some("42P13")));
+    let state = "select concat_ws(' ',
+        (select version = 'old' from rowhouse.owned_schemas where owner = 'supabase_auth_admin'),
+        (select version = 'old' from rowhouse.owned_schemas where owner = 'supabase_storage_admin'),
+        to_regproc('storage.extension') is null)";
+    assert_eq!(admin.query(state, &[]).await.unwrap().one().unwrap().text(0), Some("f t t"));
+    owner.batch("drop function storage.search_v2").await.unwrap();
+    assert!(bootstrap::upgrade_owned(&mut admin, &config).await.unwrap());
+    assert_eq!(admin.query(state, &[]).await.unwrap().one().unwrap().text(0), Some("f f f"));
+}

@@ -9,3 +9,4 @@ mod isolation;
 mod projects;
 mod rooms;
 mod shards;
+mod storage;

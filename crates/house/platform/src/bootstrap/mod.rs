@@ -4,6 +4,10 @@
 //! Every script is repeatable and runs as the server's superuser in one transaction. The texts of the
 //! schemas `auth` and `storage` belong to those services; they are put between ours.
 
+mod owned;
+
+pub use owned::upgrade_owned;
+
 use model::AppId;
 use pg::{Connection, param};
 use std::borrow::Cow;
@@ -30,7 +34,9 @@ const fn script(name: &'static str, sql: &'static str) -> Script {
 
 /// Everything for the database of a dedicated project, roles of its server included, in order.
 pub fn dedicated() -> Vec<Script> {
-    with_record(dedicated_scripts())
+    let mut scripts = with_record(dedicated_scripts());
+    scripts.push(owned::record());
+    scripts
 }
 
 /// Everything for a shard's database, roles of its server included, in order.
@@ -43,13 +49,13 @@ pub fn shard() -> Vec<Script> {
 ///
 /// Nothing else is touched: the project's owner may become the owners of `auth`, `storage` and `realtime`, so a
 /// statement on their tables could fire a trigger of the tenant's, in a superuser's session. Changes to those
-/// schemas must be made in sessions that log in as their owners.
+/// schemas are made in sessions that log in as their owners, see [`upgrade_owned`].
 ///
 /// # Errors
 /// As [`run`].
 pub async fn upgrade_dedicated(connection: &mut Connection) -> Result<bool, ScriptError> {
-    let scripts = dedicated();
-    let upgrade = scripts.iter().filter(|script| SUPERUSERS_OWN.contains(&script.name)).cloned().collect();
+    let mut upgrade = vec![Script { name: "auth_own_tables", sql: Cow::Owned(auth::schema::own_tables()) }];
+    upgrade.extend(dedicated().into_iter().filter(|script| SUPERUSERS_OWN.contains(&script.name)));
     upgrade_to(connection, &record(&dedicated_scripts()), upgrade).await
 }
 

@@ -6,6 +6,7 @@ declare
 begin
   for relation in
     select oid from pg_class where relnamespace = 'auth'::regnamespace and relkind = 'r' and not relrowsecurity
+      and relowner = 'supabase_auth_admin'::regrole
   loop
     execute format('alter table %s enable row level security', relation);
   end loop;

@@ -7,7 +7,9 @@
 //! Before it runs, the role `supabase_auth_admin` exists and, in a shard, the function `rowhouse.app_id()`. It
 //! is run by a superuser, or a role that may become `supabase_auth_admin` and create schemas.
 
-const TABLES: [&str; 11] = [
+const SCHEMAS: &str = include_str!("schemas.sql");
+/// What belongs to `supabase_auth_admin` in the schema `auth`.
+const TABLES: [&str; 8] = [
     include_str!("types.sql"),
     include_str!("users.sql"),
     include_str!("oauth.sql"),
@@ -16,26 +18,35 @@ const TABLES: [&str; 11] = [
     include_str!("sso.sql"),
     include_str!("records.sql"),
     include_str!("functions.sql"),
-    include_str!("outbox.sql"),
-    include_str!("proofs.sql"),
-    include_str!("grants.sql"),
 ];
+/// Tables in the schema `rowhouse`, where only the superuser makes any.
+const OUR_TABLES: [&str; 2] = [include_str!("outbox.sql"), include_str!("proofs.sql")];
+const GRANTS: &str = include_str!("grants.sql");
 
 /// The schema for the database of a dedicated project.
 pub fn dedicated() -> String {
-    expand("", "", include_str!("dedicated.sql"))
+    expand("", "", &[&[SCHEMAS], &TABLES[..], &OUR_TABLES, &[GRANTS, include_str!("dedicated.sql")]])
+}
+
+/// The part of [`dedicated`] that a session of `supabase_auth_admin` itself can run again: all of the schema `auth`.
+pub fn owned() -> String {
+    expand("", "", &[&TABLES[..], &[GRANTS, include_str!("dedicated.sql")]])
+}
+
+/// The rest of [`dedicated`], for a superuser to run again in a database whose owner may have changed what is in it:
+/// tables are made and changed without reading a row, so that nothing of the owner's is evaluated.
+pub fn own_tables() -> String {
+    expand("", "", &[&OUR_TABLES[..]])
 }
 
 /// The schema for a shard's database.
 pub fn shard() -> String {
-    expand("app_id integer not null default rowhouse.app_id(),", "app_id, ", include_str!("shard.sql"))
+    let column = "app_id integer not null default rowhouse.app_id(),";
+    expand(column, "app_id, ", &[&[SCHEMAS], &TABLES[..], &OUR_TABLES, &[GRANTS, include_str!("shard.sql")]])
 }
 
-fn expand(app_column: &str, app: &str, last: &str) -> String {
-    let mut script = TABLES.join("\n").replace("{app_column}", app_column).replace("{app}", app);
-    script.push('\n');
-    script.push_str(last);
-    script
+fn expand(app_column: &str, app: &str, parts: &[&[&str]]) -> String {
+    parts.concat().join("\n").replace("{app_column}", app_column).replace("{app}", app)
 }
 
 #[cfg(test)]

@@ -1,8 +1,4 @@
--- The schemas and the enumerated types.
-create schema if not exists auth authorization supabase_auth_admin;
-create schema if not exists rowhouse;
-grant usage on schema rowhouse to supabase_auth_admin;
-
+-- The enumerated types.
 set role supabase_auth_admin;
 
 do $$

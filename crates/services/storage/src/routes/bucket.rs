@@ -9,6 +9,7 @@ use crate::names::BucketName;
 use crate::refusal::{self, Outcome, Refusal};
 use crate::schema_check::{Fields, as_text};
 use crate::size;
+use crate::store::Layout;
 use crate::store::buckets::{self, Listing, New, Patch};
 use axum::body::Body;
 use http::{Method, Response};
@@ -50,7 +51,7 @@ async fn list(storage: &Storage, call: &Call) -> Outcome<Response<Body>> {
     let typed = shows_type(call);
     let listing = Listing { limit, offset, sort: column.map(|column| (column, ascends)), search, typed };
     let mut work = Work::new(&scope, As::Caller);
-    let rows = work.caller(buckets::list(&listing));
+    let rows = work.caller(buckets::list(&listing, storage.layout));
     let results = storage.db.run(&scope, work).await?;
     let rows: Vec<&str> = results.of(rows)?.iter().filter_map(|row| row.text(0)).collect();
     Ok(text_json(format!("[{}]", rows.join(","))))
@@ -78,7 +79,7 @@ async fn show(storage: &Storage, call: &Call, id: &str) -> Outcome<Response<Body
     let scope = call.scope(call.identity(&storage.settings)?, "storage.bucket.get");
     let id = known(id)?;
     let mut work = Work::new(&scope, As::Caller);
-    let shown = work.caller(buckets::show(id.as_str()));
+    let shown = work.caller(buckets::show(id.as_str(), storage.layout));
     let results = storage.db.run(&scope, work).await?;
     let row = results.of(shown)?.first().ok_or_else(refusal::no_bucket)?;
     Ok(text_json(row.text(0).unwrap_or_default().to_owned()))
@@ -92,6 +93,7 @@ async fn create(storage: &Storage, call: &Call, mut body: Incoming) -> Outcome<R
     let public = fields.flag("public").unwrap_or_default();
     let kind = fields.one_of("type", &["STANDARD", "ANALYTICS"]);
     let limits = Limits::take(&mut fields);
+    let access = access(storage, &mut fields)?;
     fields.finish()?;
     if kind == Some("ANALYTICS") {
         return Err(refusal::disabled("iceberg_catalog"));
@@ -106,6 +108,7 @@ async fn create(storage: &Storage, call: &Call, mut body: Incoming) -> Outcome<R
         public,
         file_size_limit: limits.size.flatten(),
         allowed_mime_types: limits.types.as_ref().and_then(|types| types.as_deref()),
+        access,
     };
     let scope = call.scope(identity.clone(), "storage.bucket.create");
     storage.create_bucket(&scope, &new).await?;
@@ -150,6 +153,16 @@ impl Storage {
 fn pending() -> Refusal {
     let message = "The bucket has multipart uploads under way: complete or abort them first";
     Refusal::new(409, "ResourceReferenced", message)
+}
+
+/// The member `access`: of pooled projects, where nobody writes policies.
+fn access(storage: &Storage, fields: &mut Fields) -> Outcome<Option<&'static str>> {
+    if storage.layout == Layout::Own && fields.has("access") {
+        let message = "body/access is for projects that share a database: here policies on storage.objects say who \
+                       reads and writes";
+        return Err(refusal::schema(message));
+    }
+    Ok(fields.one_of("access", &buckets::ACCESS))
 }
 
 /// The limits of a bucket in a request; what is not named is nothing, what is null is `Some(None)`.
@@ -205,15 +218,16 @@ async fn update(storage: &Storage, call: &Call, id: &str, mut body: Incoming) ->
     let mut fields = body.fields(&call.headers).await?;
     let public = fields.flag("public");
     let limits = Limits::take(&mut fields);
+    let access = access(storage, &mut fields)?;
     fields.finish()?;
-    if public.is_none() && limits.size.is_none() && limits.types.is_none() {
+    if public.is_none() && limits.size.is_none() && limits.types.is_none() && access.is_none() {
         let all = ["public", "file_size_limit", "allowed_mime_types"]
             .map(|name| format!("body must have required property '{name}'"));
         return Err(refusal::schema(format!("{}, body {NO_SCHEMA}", all.join(", "))));
     }
     let id = known(id)?;
     let limits = limits.check(storage)?;
-    let patch = Patch { public, file_size_limit: limits.size, allowed_mime_types: limits.types };
+    let patch = Patch { public, file_size_limit: limits.size, allowed_mime_types: limits.types, access };
     let scope = call.scope(identity, "storage.bucket.update");
     let mut work = Work::new(&scope, As::Caller);
     let updated = work.caller(buckets::update(id.as_str(), &patch));

@@ -14,7 +14,10 @@ use serde_json::Value;
 pub(super) async fn list(ask: &Ask<'_>) -> Outcome<Response<Body>> {
     let scope = ask.scope("storage.s3.bucket.list");
     let mut work = Work::new(&scope, As::Caller);
-    let rows = work.caller(buckets::list(&Listing { sort: Some(("name", true)), ..Listing::default() }));
+    let rows = work.caller(buckets::list(
+        &Listing { sort: Some(("name", true)), ..Listing::default() },
+        ask.storage.layout,
+    ));
     let results = ask.storage.db.run(&scope, work).await?;
     let mut xml = Xml::new("ListAllMyBucketsResult");
     xml.begin("Buckets");

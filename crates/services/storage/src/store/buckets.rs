@@ -1,6 +1,6 @@
 //! `storage.buckets`.
 
-use super::iso;
+use super::{Layout, iso};
 use crate::db::Step;
 use pg::{Param, null, param, text};
 use serde::Deserialize;
@@ -49,9 +49,18 @@ macro_rules! shown {
     };
 }
 
+/// Who reads and writes what lies in a bucket of a pooled project: its policies are ours, and go by this.
+pub(crate) const ACCESS: [&str; 4] = ["owner", "project", "public_read", "folder"];
+
 /// One bucket as clients see it.
-pub(crate) fn show(id: &str) -> Step {
-    Step::new(concat!("select ", shown!(), " from storage.buckets where id = $1"), [text(id)])
+pub(crate) fn show(id: &str, layout: Layout) -> Step {
+    let sql = match layout {
+        Layout::Own => concat!("select ", shown!(), " from storage.buckets where id = $1"),
+        Layout::Shard => {
+            concat!("select ", shown!("'access', access, "), " from storage.buckets where id = $1")
+        }
+    };
+    Step::new(sql, [text(id)])
 }
 
 /// Which buckets a list shows.
@@ -67,10 +76,15 @@ pub(crate) struct Listing {
 }
 
 /// Buckets as clients see them.
-pub(crate) fn list(listing: &Listing) -> Step {
+pub(crate) fn list(listing: &Listing, layout: Layout) -> Step {
     let mut sql = Fragment::new();
     sql.push("select ");
-    sql.push(if listing.typed { shown!("'type', type, ") } else { shown!() });
+    sql.push(match (listing.typed, layout) {
+        (true, Layout::Own) => shown!("'type', type, "),
+        (true, Layout::Shard) => shown!("'type', type, 'access', access, "),
+        (false, Layout::Own) => shown!(),
+        (false, Layout::Shard) => shown!("'access', access, "),
+    });
     sql.push(" from storage.buckets");
     if let Some(search) = &listing.search {
         sql.push(" where position(lower(").bind(search.clone()).push(") in lower(name)) > 0");
@@ -97,24 +111,35 @@ pub(crate) struct New<'a> {
     pub(crate) public: bool,
     pub(crate) file_size_limit: Option<u64>,
     pub(crate) allowed_mime_types: Option<&'a [String]>,
+    /// One of [`ACCESS`], of a pooled project only; nothing: the column's default.
+    pub(crate) access: Option<&'static str>,
+}
+
+macro_rules! inserted {
+    ($column:literal, $value:literal) => {
+        concat!(
+            "insert into storage.buckets (id, name, owner, owner_id, public, file_size_limit, allowed_mime_types",
+            $column,
+            ") values ($1, $2, $3::uuid, $4, $5, $6::bigint, $7::text[]",
+            $value,
+            ")"
+        )
+    };
 }
 
 pub(crate) fn insert(new: &New) -> Step {
-    let sql = "
-insert into storage.buckets (id, name, owner, owner_id, public, file_size_limit, allowed_mime_types)
-values ($1, $2, $3::uuid, $4, $5, $6::bigint, $7::text[])";
-    Step::new(
-        sql,
-        [
-            text(new.id),
-            text(new.name),
-            new.owner.map_or_else(null, param),
-            new.owner_id.map_or_else(null, text),
-            param(new.public),
-            new.file_size_limit.map_or_else(null, param),
-            new.allowed_mime_types.map_or_else(null, array),
-        ],
-    )
+    let mut params = vec![
+        text(new.id),
+        text(new.name),
+        new.owner.map_or_else(null, param),
+        new.owner_id.map_or_else(null, text),
+        param(new.public),
+        new.file_size_limit.map_or_else(null, param),
+        new.allowed_mime_types.map_or_else(null, array),
+    ];
+    let Some(access) = new.access else { return Step::new(inserted!("", ""), params) };
+    params.push(text(access));
+    Step::new(inserted!(", access", ", $8"), params)
 }
 
 /// A change of a bucket: what is not named stays.
@@ -123,6 +148,8 @@ pub(crate) struct Patch {
     pub(crate) public: Option<bool>,
     pub(crate) file_size_limit: Option<Option<u64>>,
     pub(crate) allowed_mime_types: Option<Option<Vec<String>>>,
+    /// One of [`ACCESS`], of a pooled project only.
+    pub(crate) access: Option<&'static str>,
 }
 
 pub(crate) fn update(id: &str, patch: &Patch) -> Step {
@@ -138,6 +165,9 @@ pub(crate) fn update(id: &str, patch: &Patch) -> Step {
         sql.push(", allowed_mime_types = ")
             .bind_param(types.as_deref().map_or_else(null, array))
             .push("::text[]");
+    }
+    if let Some(access) = patch.access {
+        sql.push(", access = ").bind(access);
     }
     sql.push(" where id = ").bind(id.to_owned()).push(" returning id");
     Step::built(sql)

@@ -1,0 +1,6 @@
+//! Storage with real PostgreSQL and bodies on disk, asked as the gateway asks it.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod access;
+mod lists;
+mod world;
