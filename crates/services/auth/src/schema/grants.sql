@@ -17,13 +17,20 @@ reset role;
 do $$
 declare
   grantee text;
+  routine regprocedure;
 begin
   for grantee in
     select rolname from pg_roles
     where rolname in ('anon', 'authenticated', 'service_role', 'postgres', 'dashboard_user')
   loop
     execute format('grant usage on schema auth to %I', grantee);
-    execute format('grant execute on all functions in schema auth to %I', grantee);
+    -- Not what others have put into the schema.
+    for routine in
+      select oid from pg_proc
+      where pronamespace = 'auth'::regnamespace and proowner = 'supabase_auth_admin'::regrole
+    loop
+      execute format('grant execute on function %s to %I', routine, grantee);
+    end loop;
   end loop;
 end
 $$;
