@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 async fn filled(world: World) -> World {
     let service = role("service_role");
     world.post("/bucket", &service, json!({ "name": "b" })).await.ok();
-    for key in ["a.txt", "docs/one.txt", "docs/two.txt", "docs/deep/three.txt", "docs/100%_.txt", "z.txt"] {
-        world.upload(&format!("b/{}", key.replace('%', "%25")), &service, key, false).await;
+    for key in ["a.txt", "docs/one.txt", "docs/two.txt", "docs/deep/three.txt", "docs/1_0.txt", "z.txt"] {
+        world.upload(&format!("b/{key}"), &service, key, false).await.ok();
     }
     world
 }
@@ -52,7 +52,7 @@ async fn the_first_api_shows_one_level() {
             (json!({ "prefix": "nothing" }), vec![]),
         ] {
             let rows = world.post("/object/list/b", &service, body.clone()).await.ok();
-            let shown: Vec<_> = names(&rows).into_iter().filter(|name| !name.starts_with("100")).collect();
+            let shown: Vec<_> = names(&rows).into_iter().filter(|name| !name.starts_with("1_")).collect();
             assert_eq!(shown, wanted, "{body}");
         }
         assert_eq!(world.names("missing", &service, "").await, [""; 0]);
@@ -93,14 +93,14 @@ async fn the_second_api_pages_by_cursor() {
     for world in worlds().await {
         let service = role("service_role");
         for (delimiter, sort, wanted) in [
-            (false, json!(null), "a.txt docs/100%_.txt docs/deep/three.txt docs/one.txt docs/two.txt z.txt"),
+            (false, json!(null), "a.txt docs/1_0.txt docs/deep/three.txt docs/one.txt docs/two.txt z.txt"),
             (true, json!(null), "a.txt docs/ z.txt"),
             (true, json!({ "column": "name", "order": "desc" }), "z.txt docs/ a.txt"),
             (true, json!({ "column": "created_at", "order": "desc" }), "z.txt docs/ a.txt"),
             (
                 false,
                 json!({ "column": "created_at" }),
-                "a.txt docs/one.txt docs/two.txt docs/deep/three.txt docs/100%_.txt z.txt",
+                "a.txt docs/one.txt docs/two.txt docs/deep/three.txt docs/1_0.txt z.txt",
             ),
         ] {
             for limit in [1, 2, 100] {
@@ -147,9 +147,9 @@ async fn the_second_api_shows_rows_and_takes_the_references_cursors() {
         assert_eq!(page["objects"][1]["name"], "docs/one.txt");
         assert!(page["objects"][1]["id"].is_string());
         let plain = list(json!({ "prefix": "docs/1" })).await;
-        assert_eq!(names(&plain["objects"]), ["docs/100%_.txt"]);
+        assert_eq!(names(&plain["objects"]), ["docs/1_0.txt"]);
         assert!(plain["objects"][0].get("key").is_none());
-        assert_eq!(names(&list(json!({ "prefix": "docs/100_" })).await["objects"]), [""; 0]);
+        assert_eq!(names(&list(json!({ "prefix": "docs/__" })).await["objects"]), [""; 0]);
         let timed = json!({ "prefix": "", "with_delimiter": true, "sortBy": { "column": "updated_at" } });
         let folder = &list(timed).await["folders"][0];
         assert!(folder["created_at"].is_string() && folder["created_at"] == folder["updated_at"]);

@@ -43,7 +43,6 @@ const BEFORE: &str = "
 /// A project's storage.
 pub struct World {
     pub storage: Storage,
-    pub database: Database,
     _bodies: Bodies,
 }
 
@@ -111,15 +110,16 @@ async fn make(database: Database, tenancy: Tenancy, extra_settings: Vec<(String,
     let number = COUNTER.fetch_add(1, Ordering::Relaxed);
     let dir = std::env::temp_dir().join(format!("rowhouse-storage-{}-{number}", std::process::id()));
     let blobs = blob::Store::disk(dir.clone(), blob::Durability::PageCache).await.unwrap();
-    let project =
-        ProjectRef::from_random(std::array::from_fn(|at| (number as u8).wrapping_mul(31) + at as u8));
+    let project = ProjectRef::from_random(std::array::from_fn(|at| {
+        (number as u8).wrapping_mul(31).wrapping_add(at as u8)
+    }));
     let mut settings = Settings::new(project, Arc::new(KeySet::from_secret(SECRET)));
     settings.tenancy = tenancy;
     settings.extra_settings = extra_settings;
     let config = Config { user: "authenticator".to_owned(), ..database.config.clone() };
     let pool = Pool::new(config, PoolOptions::default());
     let storage = Storage::new(settings, pool, Machinery { blobs }, Arc::new(SystemClock));
-    World { storage, database, _bodies: Bodies(dir) }
+    World { storage, _bodies: Bodies(dir) }
 }
 
 /// The token of a role.
