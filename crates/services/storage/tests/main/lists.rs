@@ -8,11 +8,19 @@ use serde_json::{Value, json};
 async fn filled(world: World) -> World {
     let service = role("service_role");
     world.post("/bucket", &service, json!({ "name": "b" })).await.ok();
-    for key in ["a.txt", "docs/one.txt", "docs/two.txt", "docs/deep/three.txt", "docs/1_0.txt", "z.txt"] {
+    for key in KEYS {
         world.upload(&format!("b/{key}"), &service, key, false).await.ok();
     }
+    // An upload a second.
+    let mut session = world.database.connect().await;
+    let sql = "update storage.objects set created_at = '2026-01-01Z'::timestamptz
+        + array_position($1::text[], name) * interval '1 s'";
+    session.query(sql, &[pg::text(format!("{{{}}}", KEYS.join(",")))]).await.unwrap();
     world
 }
+
+const KEYS: [&str; 6] =
+    ["a.txt", "docs/one.txt", "docs/two.txt", "docs/deep/three.txt", "docs/1_0.txt", "z.txt"];
 
 /// Both tenancies answer the same.
 async fn worlds() -> [World; 2] {
@@ -39,7 +47,7 @@ async fn the_first_api_shows_one_level() {
         assert!(at.len() == 24 && at.ends_with('Z') && at.contains('T'), "{at}");
         for (body, wanted) in [
             (json!({ "prefix": "docs" }), vec!["deep", "one.txt", "two.txt"]),
-            (json!({ "prefix": "docs/", "limit": "2", "offset": 1 }), vec!["one.txt", "two.txt"]),
+            (json!({ "prefix": "docs/", "limit": "2", "offset": 2 }), vec!["one.txt", "two.txt"]),
             (json!({ "prefix": "docs", "search": "T" }), vec!["two.txt"]),
             (
                 json!({ "prefix": "", "sortBy": { "column": "name", "order": "desc" } }),

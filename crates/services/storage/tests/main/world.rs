@@ -43,6 +43,7 @@ const BEFORE: &str = "
 /// A project's storage.
 pub struct World {
     pub storage: Storage,
+    pub database: Database,
     _bodies: Bodies,
 }
 
@@ -119,7 +120,7 @@ async fn make(database: Database, tenancy: Tenancy, extra_settings: Vec<(String,
     let config = Config { user: "authenticator".to_owned(), ..database.config.clone() };
     let pool = Pool::new(config, PoolOptions::default());
     let storage = Storage::new(settings, pool, Machinery { blobs }, Arc::new(SystemClock));
-    World { storage, _bodies: Bodies(dir) }
+    World { storage, database, _bodies: Bodies(dir) }
 }
 
 /// The token of a role.
