@@ -30,6 +30,15 @@ const REST = [
   [/^sign with a wrong transformation$/, /^body.message$/, 'everything that is wrong is named'],
   [/^sign an upload: a bad key$/, /./, 'a token that could never be used is not made'],
   [/^signed upload: a spoilt token$/, /^body.message$/, "the words of the reference's library"],
+  [/allowed type with a charset|a type in capitals/, /./, 'types are compared without parameters and without regard to capitals, as the reference does since September 2026'],
+  [/an allowed family/, /./, 'where a bucket lists types, the bytes have to be of the declared one'],
+  [/too large and with a bad key/, /./, 'the key is looked at first'],
+  [/with a bad key$/, /^body.(code|error|message)$/, 'who may not see the bucket hears nothing of the key', ({ ours }) => MISSING.has(ours)],
+  [/^list2? (pages )?by name desc/, /./, "the reference leaves out a folder that another one's name continues (folder, folder2)"],
+  [/^list2 prefix z\//, /./, 'the folder without a name has a path of its own'],
+  [/sign odd signs/, /signedURL$/, 'the key is decoded, and signed so: the token of the reference never verifies'],
+  [/by GET$/, /^headers.content-type$/, 'one content type for all JSON'],
+  [/^who owns what$/, /./, 'in the order of the database'],
   [/^delete with (an empty JSON|a JSON) body$/, /./, 'nobody looks at the body of such a request'],
 ]
 

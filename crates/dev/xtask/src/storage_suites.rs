@@ -15,6 +15,9 @@ const S3_KEY: &str = "625729a08b95bf1b7ff351a663f3a23c";
 const S3_SECRET: &str = "850181e4652dd023b7a98c58ae0d2d34bd487ee0cc3254aed6eda37307425907";
 const JWT_SECRET: &str = "super-secret-jwt-token-with-at-least-32-characters-long";
 
+/// The reference of the local stack's project: the access key of sessions.
+const LOCAL: &str = "rowhouselocalproject";
+
 /// The user whom the fixtures let into a folder: a token of that secret, like the demo keys.
 const USER_JWT: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJyb2xlIjoiYXV0aGVudGljYXRlZCIsImlhdCI6MTcwMDAwMDAwMCwiZXhwIjoxOTgzODEyOTk2LCJzdWIiOiIzMTdlYWRjZS02MzFhLTQ0MjktYTBiYi1mMTlhN2E1MTdiNGEiLCJhdWQiOiJhdXRoZW50aWNhdGVkIn0.l9vWwsCkcYadWTLYk5kIJXLMRYz3kdfMXVrj2STJK4M";
 
@@ -100,6 +103,6 @@ pub fn s3(args: &Args) -> Result<()> {
     let suite = Suite::start()?;
     let python = args.value("python").unwrap_or("python3");
     let mut command = suite.command(python);
-    command.env("TENANT_ID", args.value("tenant").unwrap_or("local")).env("USER_JWT", USER_JWT);
+    command.env("TENANT_ID", args.value("tenant").unwrap_or(LOCAL)).env("USER_JWT", USER_JWT);
     run(command.arg(runner).args(["-u", &format!("{}/s3", suite.storage)]))
 }

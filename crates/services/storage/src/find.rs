@@ -41,9 +41,8 @@ impl Storage {
     pub(crate) async fn find(&self, scope: &Scope, right: Right, bucket: &str, key: &str) -> Outcome<Found> {
         let bucket = BucketName::parse(bucket)?;
         let bucket = bucket.as_str();
-        // A row that was made by hand may have a name that no upload gets.
-        if key.contains('\0') {
-            return Err(refusal::no_key());
+        if !crate::names::is_readable(key) {
+            return Err(refusal::invalid_key(key));
         }
         let mut work = Work::new(scope, As::Service);
         let found = work.service(objects::with_bucket(bucket, key));

@@ -63,6 +63,11 @@ impl ObjectKey {
     }
 }
 
+/// Whether a key has only characters that keys have: readers of others need not look.
+pub(crate) fn is_readable(key: &str) -> bool {
+    !key.is_empty() && key.bytes().all(is_allowed)
+}
+
 /// The characters that S3 calls safe or possible, and blank.
 fn is_allowed(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"_/!-.*'() &$@=;:+,?".contains(&byte)

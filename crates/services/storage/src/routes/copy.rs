@@ -48,7 +48,9 @@ pub(crate) async fn copy(storage: &Storage, call: &Call, mut body: Incoming) -> 
     let way = Way::of(&bucket, source, to_bucket.as_deref(), &key)?;
     let scope = call.scope(identity, "storage.object.copy");
     let found = storage.find(&scope, Right::Policies, way.from.0.as_str(), &way.from.1).await;
-    let found = found.map_err(|refused| refused.instead("NoSuchBucket", refusal::no_key))?;
+    let found = found.map_err(|refused| {
+        refused.instead("NoSuchBucket", refusal::no_key).instead("InvalidKey", refusal::no_key)
+    })?;
     let change = Change { keeps, metadata, user_metadata: header_metadata(call) };
     let stored = storage.copy(&scope, &found, way.to, call.says_true("x-upsert"), change).await;
     let stored = stored.map_err(|refused| refused.instead("NoSuchBucket", refusal::no_relation))?;
