@@ -62,6 +62,7 @@ impl Perform for Desk {
                 Operation::TryHook { project, hook, user } => {
                     self.try_hook(&project, &hook, user.as_deref()).await
                 }
+                Operation::S3Keys { project, action } => self.s3_keys(&project, action).await,
                 Operation::Settings { project, action } => self.settings(&project, action).await,
                 Operation::ProjectEnvironment { project, format } => {
                     self.environment(&project, &format).await

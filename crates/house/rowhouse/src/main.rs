@@ -17,6 +17,7 @@ mod migrations;
 mod moving;
 mod output;
 mod rehearsal;
+mod s3_keys;
 mod seeding;
 mod tuning;
 mod wire;

@@ -97,7 +97,7 @@ impl Storage {
 fn log(refusal: &refusal::Refusal) {
     let fault = &refusal.fault;
     let cause = fault.cause().map(ToString::to_string);
-    if refusal.inner >= 500 {
+    if refusal.inner >= 500 && refusal.inner != 501 {
         tracing::error!(code = %fault.code, cause, "{}", fault.message);
     } else {
         tracing::debug!(code = %fault.code, cause, "{}", fault.message);

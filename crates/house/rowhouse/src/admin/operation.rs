@@ -2,6 +2,7 @@
 
 use crate::keyring::KeyAction;
 use crate::moving::Users;
+use crate::s3_keys::S3KeyAction;
 use crate::tuning::SettingsAction;
 use model::Tenancy;
 use serde::{Deserialize, Serialize};
@@ -55,6 +56,11 @@ pub enum Operation {
     DeleteKey {
         project: String,
         key: String,
+    },
+    /// The access keys of the S3 protocol.
+    S3Keys {
+        project: String,
+        action: S3KeyAction,
     },
     Settings {
         project: String,

@@ -2,6 +2,7 @@
 
 use super::databases::Database;
 use super::in_database;
+use super::storage::public_keys;
 use super::{ProjectSettings, Wire, entities, not_now, unavailable};
 use axum::body::Body;
 use fault::Fault;
@@ -146,6 +147,8 @@ impl Home {
             .storage
             .events
             .listener(inner.settings.outbound.share(), Arc::new(inner.post.bell_of(&project.reference)));
+        let catalog = inner.platform.catalog();
+        storage_settings.s3.session_secrets = public_keys(catalog, &project.reference).await;
         let new_handle = if is_own { SchemaHandle::recycling } else { SchemaHandle::new };
         let handle = new_handle(database.rest.clone(), Arc::clone(&rest_settings));
         database.listener.register(&handle);

@@ -18,7 +18,7 @@ mod usage;
 pub use databases::PoolSizes;
 pub use mail::LocalMail;
 pub use settings::ProjectSettings;
-pub(crate) use settings::SAML_KEY;
+pub(crate) use settings::{S3_KEYS, SAML_KEY};
 
 use databases::Databases;
 use fault::Fault;

@@ -1,5 +1,6 @@
 //! From what the catalog says of a project to the settings of its services.
 
+use super::storage::StoredS3Key;
 use crate::config::{ApiSection, AuthSection, ProjectConfig, StorageSection};
 use catalog::Catalog;
 use catalog::SigningKey;
@@ -16,6 +17,9 @@ const HIDDEN_PREFIX: &str = "rowhouse_";
 /// The setting that holds the key of single sign-on which was made up for a project.
 pub(crate) const SAML_KEY: &str = "saml_key";
 
+/// The setting that holds the access keys of the S3 protocol, which are made one by one.
+pub(crate) const S3_KEYS: &str = "s3_keys";
+
 /// The part of a project's settings in the catalog that configures its services.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -23,6 +27,9 @@ pub struct ProjectSettings {
     pub api: ApiSection,
     pub auth: AuthSection,
     pub storage: StorageSection,
+    /// Not among the settings that are written: they would be overwritten with them.
+    #[serde(skip)]
+    pub s3_keys: Vec<StoredS3Key>,
 }
 
 impl ProjectSettings {
@@ -32,6 +39,7 @@ impl ProjectSettings {
             api: config.api.clone(),
             auth: config.auth.clone(),
             storage: config.storage.clone(),
+            s3_keys: Vec::new(),
         }
     }
 
@@ -51,6 +59,7 @@ impl ProjectSettings {
             storage: serde_json::from_value(part("storage"))
                 .map_err(|e| warn("storage", e))
                 .unwrap_or_default(),
+            s3_keys: StoredS3Key::list(part(S3_KEYS)),
         };
         if settings.auth.saml.wants_key()
             && let Value::String(key) = part(SAML_KEY)

@@ -3,13 +3,15 @@
 use super::home::{Home, failed};
 use super::settings::ProjectSettings;
 use axum::body::Body;
-use catalog::SigningKey;
 use catalog::signing_keys::{HS256, KeyStatus};
+use catalog::{Catalog, SigningKey};
 use gateway::{BoxFuture, Service};
 use http::{Request, Response};
-use model::{ProjectRef, Tenancy};
+use model::{ProjectRef, Secret, Tenancy};
 use platform::Endpoint;
 use platform::projects::signing_keys::key_set;
+use serde::Deserialize;
+use serde_json::Value;
 use std::sync::Arc;
 
 /// The keys of the S3 protocol that every local stack has, as the official CLI's: its clients are configured with
@@ -17,6 +19,9 @@ use std::sync::Arc;
 const LOCAL_ACCESS_KEY: &str = "625729a08b95bf1b7ff351a663f3a23c";
 const LOCAL_SECRET_KEY: &str = "850181e4652dd023b7a98c58ae0d2d34bd487ee0cc3254aed6eda37307425907";
 const LOCAL_REGION: &str = "local";
+
+/// How many public keys of a project its users may sign with.
+const PUBLIC_KEYS_MAX: usize = 8;
 
 impl ProjectSettings {
     /// The settings of storage. `url` is the project's own; `is_local` is whether it is the local stack's.
@@ -49,8 +54,56 @@ impl ProjectSettings {
                 claims: r#"{"role":"service_role"}"#.into(),
             });
         }
+        settings.s3.keys.extend(self.s3_keys.iter().map(StoredS3Key::key));
         settings
     }
+}
+
+/// An access key of the S3 protocol as the catalog keeps it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct StoredS3Key {
+    access_key: String,
+    secret_key: Secret,
+    role: String,
+    subject: Option<String>,
+}
+
+impl StoredS3Key {
+    /// Those of a setting. One whose secret does not open is left out.
+    pub(super) fn list(setting: Value) -> Vec<StoredS3Key> {
+        let Value::Array(items) = setting else { return Vec::new() };
+        items.into_iter().filter_map(|item| serde_json::from_value(item).ok()).collect()
+    }
+
+    fn key(&self) -> storage::S3Key {
+        let mut claims = serde_json::json!({ "role": self.role });
+        if let (Some(map), Some(subject)) = (claims.as_object_mut(), &self.subject) {
+            map.insert("sub".to_owned(), Value::from(subject.as_str()));
+        }
+        storage::S3Key {
+            access_key: self.access_key.clone(),
+            secret_key: self.secret_key.clone(),
+            claims: claims.to_string().into(),
+        }
+    }
+}
+
+/// The public keys of a project: what its users sign requests of the S3 protocol with, beside their tokens. Without
+/// them only those requests are refused.
+pub(super) async fn public_keys(catalog: &Catalog, project: &ProjectRef) -> Vec<Secret> {
+    reveal(catalog, project).await.unwrap_or_else(|error| {
+        tracing::warn!(%project, %error, "the public keys of a project cannot be read");
+        Vec::new()
+    })
+}
+
+async fn reveal(catalog: &Catalog, project: &ProjectRef) -> Result<Vec<Secret>, catalog::Error> {
+    let mut connection = catalog.connection().await?;
+    let all = catalog::keys::key_list(&mut connection, project).await?;
+    let public =
+        all.iter().filter(|key| key.enabled && key.role == model::role::ANON && key.settings.is_empty());
+    let public = public.take(PUBLIC_KEYS_MAX);
+    public.map(|key| catalog::keys::key_reveal(catalog.key(), project, key).map(Secret::new)).collect()
 }
 
 /// The shared secrets alone, where there are any, also when they sign no tokens of users any more: URLs are short

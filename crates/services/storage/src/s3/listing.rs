@@ -101,17 +101,55 @@ pub(super) async fn list(ask: &Ask<'_>, bucket: &BucketName) -> Outcome<Response
 
 fn write(xml: &mut Xml, entry: &Entry, encodes: bool) {
     match entry {
-        Entry::Object { key, updated_at, metadata } => {
-            xml.begin("Contents").leaf("Key", written(key, encodes)).leaf("LastModified", updated_at);
-            xml.leaf("ETag", &metadata.etag)
-                .value("Size", metadata.size)
-                .leaf("StorageClass", "STANDARD")
-                .end();
+        Entry::Object { .. } => {
+            xml.begin("Contents");
+            write_object(xml, entry, encodes);
+            xml.end();
         }
         Entry::Prefix(prefix) => {
             xml.begin("CommonPrefixes").leaf("Prefix", written(prefix, encodes)).end();
         }
     }
+}
+
+fn write_object(xml: &mut Xml, entry: &Entry, encodes: bool) {
+    let Entry::Object { key, updated_at, metadata } = entry else { return };
+    xml.leaf("Key", written(key, encodes)).leaf("LastModified", updated_at);
+    xml.leaf("ETag", &metadata.etag).value("Size", metadata.size).leaf("StorageClass", "STANDARD");
+}
+
+/// `GET /<bucket>?versions`: of a bucket without versions, every object is its only one.
+pub(super) async fn versions(ask: &Ask<'_>, bucket: &BucketName) -> Outcome<Response<Body>> {
+    let text = |name: &str| ask.call.query(name).filter(|text| !text.is_empty());
+    let limit = ask.number("max-keys", 0)?.filter(|limit| *limit > 0).unwrap_or(KEYS_MAX).min(KEYS_MAX);
+    let wanted = Wanted {
+        prefix: text("prefix").unwrap_or_default(),
+        delimiter: text("delimiter").unwrap_or_default(),
+        limit: usize::try_from(limit).unwrap_or(1),
+        after: text("key-marker").unwrap_or_default().to_owned(),
+        encodes: encodes(ask)?,
+    };
+    let (entries, more) = entries(ask, bucket, &wanted).await?;
+    let mut xml = Xml::new("ListVersionsResult");
+    let w = |name: &str| written(name, wanted.encodes).into_owned();
+    xml.leaf("Name", bucket.as_str()).leaf("Prefix", w(wanted.prefix)).leaf("KeyMarker", w(&wanted.after));
+    xml.leaf("VersionIdMarker", text("version-id-marker").unwrap_or_default());
+    if let (true, Some(last)) = (more, entries.last()) {
+        xml.leaf("NextKeyMarker", w(last.place())).leaf("NextVersionIdMarker", "null");
+    }
+    xml.value("MaxKeys", wanted.limit).value("IsTruncated", more);
+    xml.maybe("Delimiter", text("delimiter").map(w)).maybe("EncodingType", wanted.encodes.then_some("url"));
+    for entry in &entries {
+        match entry {
+            Entry::Object { .. } => {
+                xml.begin("Version").leaf("VersionId", "null").leaf("IsLatest", "true");
+                write_object(&mut xml, entry, wanted.encodes);
+                xml.end();
+            }
+            Entry::Prefix(_) => write(&mut xml, entry, wanted.encodes),
+        }
+    }
+    Ok(xml.answer())
 }
 
 /// A page, and whether there is another.

@@ -31,7 +31,7 @@ use crate::db::Scope;
 use crate::names::BucketName;
 use crate::refusal::{self, Outcome};
 use axum::body::Body;
-use http::{Method, Response, header};
+use http::{HeaderValue, Method, Response, header};
 use sigv4::Verified;
 
 /// Where the protocol lives below the storage.
@@ -74,13 +74,23 @@ pub(crate) fn is_ours(path: &str) -> bool {
 /// Answers a request of the protocol.
 pub(crate) async fn answer(storage: &Storage, call: &Call, body: Incoming) -> Response<Body> {
     let place = Place::of(&call.path);
-    match dispatch(storage, call, &place, body.patient(storage.settings.idle_timeout)).await {
-        Ok(response) => response,
-        Err(refusal) => {
-            crate::log(&refusal);
-            refused::answer(&refusal, &call.method, &place.resource())
-        }
+    let answered = dispatch(storage, call, &place, body.patient(storage.settings.idle_timeout)).await;
+    let closes = is_unheard(call, answered.is_err());
+    let mut response = answered.unwrap_or_else(|refusal| {
+        crate::log(&refusal);
+        refused::answer(&refusal, &call.method, &place.resource())
+    });
+    if closes {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
+    response
+}
+
+/// Whether the client waits for `100 Continue` and gets an answer instead. botocore takes the next answer on such a
+/// connection for a part of this one.
+fn is_unheard(call: &Call, refused: bool) -> bool {
+    let waits = call.header(header::EXPECT).is_some_and(|e| e.eq_ignore_ascii_case("100-continue"));
+    waits && (refused || call.content_length() == Some(0))
 }
 
 /// What a path names.
@@ -147,6 +157,7 @@ async fn of_bucket(ask: &Ask<'_>, bucket: BucketName, body: Incoming) -> Outcome
         Method::GET if ask.has("location") => buckets::location(ask, &bucket).await,
         Method::GET if ask.has("versioning") => buckets::versioning(ask, &bucket).await,
         Method::GET if ask.has("uploads") => uploads::list(ask, &bucket).await,
+        Method::GET if ask.has("versions") => listing::versions(ask, &bucket).await,
         Method::GET => listing::list(ask, &bucket).await,
         Method::HEAD => buckets::head(ask, &bucket).await,
         Method::PUT => buckets::create(ask, bucket).await,
@@ -177,7 +188,7 @@ async fn of_object(ask: &Ask<'_>, bucket: BucketName, key: &str, body: Incoming)
 }
 
 /// Parts of AWS's protocol that change what a request means and are not here.
-const UNKNOWN: [&str; 36] = [
+const UNKNOWN: [&str; 35] = [
     "abac",
     "accelerate",
     "acl",
@@ -210,7 +221,6 @@ const UNKNOWN: [&str; 36] = [
     "select",
     "session",
     "torrent",
-    "versions",
     "website",
     "object-lambda",
     "append",
@@ -233,7 +243,7 @@ fn refuse_unknown(ask: &Ask<'_>, place: &Place) -> Outcome<()> {
         return Err(refused::not_implemented(name));
     }
     let get = ask.call.method == Method::GET;
-    let known_for_reading = ["location", "versioning", "tagging"];
+    let known_for_reading = ["location", "versioning", "versions", "tagging"];
     if let Some(name) = known_for_reading.iter().find(|name| ask.has(name) && !get) {
         return Err(refused::not_implemented(name));
     }
