@@ -7,4 +7,5 @@ mod keys;
 mod local;
 mod platform;
 mod program;
+mod s3_keys;
 mod settings;

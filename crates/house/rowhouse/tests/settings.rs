@@ -9,7 +9,7 @@ fn signs_up(client: &Client<'_>) -> bool {
 }
 
 /// All that the catalog's database says of projects, as a dump would show it.
-async fn catalog_text(folder: &Folder) -> String {
+pub async fn catalog_text(folder: &Folder) -> String {
     let socket = folder.path().join("data/run/system");
     let url = format!("postgresql://supabase_admin@/rowhouse?host={}", socket.display());
     let mut connection = pg::Connection::connect(&pg::Config::from_url(&url).unwrap()).await.unwrap();

@@ -28,7 +28,7 @@ pub(super) fn wanted(ask: &Ask<'_>, bucket: BucketName, key: ObjectKey, declared
         mime: call.header(header::CONTENT_TYPE).unwrap_or(mime::DEFAULT).to_owned(),
         cache_control: call.header(header::CACHE_CONTROL).unwrap_or("no-cache").to_owned(),
         robots: None,
-        user_metadata: Some(user_metadata(&call.headers)),
+        user_metadata: Some(user_metadata(&call.headers, &call.query)),
         declared,
         is_exact: declared.is_some(),
         upsert: !is_new_only(call),
@@ -44,21 +44,19 @@ pub(super) fn is_new_only(call: &Call) -> bool {
     call.header(header::IF_NONE_MATCH).is_some_and(|list| list.trim() == "*")
 }
 
-/// The headers `x-amz-meta-…` as a JSON object.
-fn user_metadata(headers: &HeaderMap) -> String {
+/// The headers `x-amz-meta-…` as a JSON object. Those of a URL may stand in its query: presigning puts them there.
+fn user_metadata(headers: &HeaderMap, query: &[(String, String)]) -> String {
     let mut members = Map::new();
-    for (name, value) in headers {
-        let Some(name) = name.as_str().strip_prefix(META) else { continue };
-        let text = String::from_utf8_lossy(value.as_bytes());
-        match members.get_mut(name) {
-            Some(Value::String(before)) => {
-                before.push(',');
-                before.push_str(&text);
-            }
-            _ => {
-                members.insert(name.to_owned(), Value::from(text));
-            }
+    for (name, value) in query {
+        if let Some(name) = name.to_ascii_lowercase().strip_prefix(META) {
+            members.insert(name.to_owned(), Value::from(value.as_str()));
         }
+    }
+    for name in headers.keys() {
+        let Some(short) = name.as_str().strip_prefix(META) else { continue };
+        let values: Vec<_> =
+            headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+        members.insert(short.to_owned(), Value::from(values.join(",")));
     }
     Value::Object(members).to_string()
 }
@@ -251,8 +249,11 @@ mod tests {
         headers.insert("x-amz-meta-a", HeaderValue::from_static("1"));
         headers.append("x-amz-meta-a", HeaderValue::from_static("2"));
         headers.insert("x-amz-acl", HeaderValue::from_static("private"));
-        assert_eq!(user_metadata(&headers), r#"{"a":"1,2"}"#);
-        assert_eq!(user_metadata(&HeaderMap::new()), "{}");
+        assert_eq!(user_metadata(&headers, &[]), r#"{"a":"1,2"}"#);
+        let query = [("X-Amz-Meta-B", "3"), ("x-amz-meta-a", "0"), ("x-id", "PutObject")];
+        let query = query.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(user_metadata(&headers, &query), r#"{"b":"3","a":"1,2"}"#);
+        assert_eq!(user_metadata(&HeaderMap::new(), &[]), "{}");
     }
 
     #[test]

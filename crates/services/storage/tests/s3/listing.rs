@@ -24,7 +24,7 @@ async fn pages(s3: &Client<'_>, query: &str) -> (Vec<String>, Vec<String>) {
     loop {
         let page = s3.get(&format!("/b?list-type=2&{query}{more}")).await.ok();
         keys.extend(page.all("Key").into_iter().map(str::to_owned));
-        prefixes.extend(page.all("Prefix").into_iter().skip(1).map(str::to_owned));
+        prefixes.extend(page.all("CommonPrefixes").into_iter().map(str::to_owned));
         if page.one("IsTruncated") == "false" {
             return (keys, prefixes);
         }
