@@ -1,6 +1,7 @@
 //! The command line.
 
 use crate::commands::hook::HookCommand;
+use crate::commands::s3_keys::S3KeyCommand;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -307,38 +308,6 @@ pub enum ApiKeyCommand {
         /// The project's ref or slug
         project: String,
         /// The key's name or id
-        key: String,
-        #[command(flatten)]
-        platform: PlatformArgs,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub enum S3KeyCommand {
-    /// Make an access key; its secret is shown this once
-    Create {
-        /// The project's ref or slug
-        project: String,
-        /// Its name
-        name: String,
-        /// The role under whose policies requests with it run: service_role, authenticated or anon
-        #[arg(long, default_value = "service_role")]
-        role: String,
-        /// The user that requests with it are of, by id
-        #[arg(long, value_name = "ID")]
-        user: Option<String>,
-        #[arg(short, long, value_enum, default_value_t = Output::Table)]
-        output: Output,
-        #[command(flatten)]
-        platform: PlatformArgs,
-    },
-    /// List the access keys of a project, without their secrets
-    List(ProjectArgs),
-    /// Revoke an access key: requests with it are refused from now on
-    Revoke {
-        /// The project's ref or slug
-        project: String,
-        /// The name or the access key
         key: String,
         #[command(flatten)]
         platform: PlatformArgs,

@@ -8,6 +8,7 @@ mod local;
 mod place;
 mod projects;
 mod rest;
+pub mod s3_keys;
 mod serve;
 mod settings;
 mod start;

@@ -2,10 +2,9 @@
 
 use super::place::perform;
 use crate::admin::Operation;
-use crate::cli::{ApiKeyCommand, EnvFormat, Output, ProjectArgs, ProjectsCommand, S3KeyCommand};
+use crate::cli::{ApiKeyCommand, EnvFormat, Output, ProjectArgs, ProjectsCommand};
 use crate::house::Surroundings;
 use crate::output::{print_list, print_values, write};
-use crate::s3_keys::S3KeyAction;
 use anyhow::{Context, bail};
 use serde_json::Value;
 use std::io::{IsTerminal, Write};
@@ -34,7 +33,7 @@ pub async fn run(command: ProjectsCommand, surroundings: Surroundings) -> anyhow
         ProjectsCommand::Users(command) => super::users::run(command, surroundings).await,
         ProjectsCommand::Keys(args) => super::keys::run(args, surroundings).await,
         ProjectsCommand::ApiKeys(command) => api_key(command, surroundings).await,
-        ProjectsCommand::S3Keys(command) => s3_key(command, surroundings).await,
+        ProjectsCommand::S3Keys(command) => super::s3_keys::run(command, surroundings).await,
         ProjectsCommand::Settings(command) => super::settings::run(command, surroundings).await,
         ProjectsCommand::Hook(command) => super::hook::run(command, surroundings).await,
         ProjectsCommand::Delete { project, yes, platform } => {
@@ -79,28 +78,6 @@ async fn api_key(command: ApiKeyCommand, surroundings: Surroundings) -> anyhow::
             let gone = perform(&platform, &surroundings, Operation::DeleteKey { project, key }).await?;
             let name = gone.get("name").and_then(Value::as_str).unwrap_or_default();
             Ok(write(&format!("deleted {name}\n"))?)
-        }
-    }
-}
-
-const S3_KEY_COLUMNS: [&str; 5] = ["name", "access_key", "role", "subject", "created_at"];
-
-async fn s3_key(command: S3KeyCommand, surroundings: Surroundings) -> anyhow::Result<()> {
-    match command {
-        S3KeyCommand::Create { project, name, role, user, output, platform } => {
-            let action = S3KeyAction::Create { name, role, subject: user };
-            print(&perform(&platform, &surroundings, Operation::S3Keys { project, action }).await?, output)
-        }
-        S3KeyCommand::List(ProjectArgs { project, output, platform }) => {
-            let operation = Operation::S3Keys { project, action: S3KeyAction::List };
-            let all = perform(&platform, &surroundings, operation).await?;
-            Ok(print_list(all.as_array().map_or(&[], Vec::as_slice), &S3_KEY_COLUMNS, output)?)
-        }
-        S3KeyCommand::Revoke { project, key, platform } => {
-            let operation = Operation::S3Keys { project, action: S3KeyAction::Revoke { key } };
-            let gone = perform(&platform, &surroundings, operation).await?;
-            let name = gone.get("name").and_then(Value::as_str).unwrap_or_default();
-            Ok(write(&format!("revoked {name}\n"))?)
         }
     }
 }
