@@ -179,6 +179,7 @@ inBothTenancies('text messages', texting, (scene) => {
     assert.deepEqual([user.phone, claims(session.access_token).phone], [phone, phone])
     const again = await supabase.auth.verifyOtp({ type: 'sms', phone, token: code() })
     assert.equal(again.error.code, 'otp_expired')
+    assert.equal(ok(await client(scene.app).auth.signInWithOtp({ phone })).messageId, 'SM1')
   })
 
   it('confirm numbers with a password, and their change', async () => {

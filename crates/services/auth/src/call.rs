@@ -9,6 +9,7 @@ use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::OnceLock;
 
 /// The largest body.
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -27,6 +28,8 @@ pub(crate) struct Call {
     /// Whether sessions that start with this request get signed refresh tokens.
     pub(crate) signed_tokens: bool,
     pub(crate) now: Moment,
+    /// What a company called the text message that it sent for this request.
+    pub(crate) message_id: OnceLock<String>,
 }
 
 impl Call {
@@ -53,7 +56,19 @@ impl Call {
             headers: parts.headers,
             body,
             now,
+            message_id: OnceLock::new(),
         })
+    }
+
+    /// Keeps the first of them for the answer.
+    pub(crate) fn note_message(&self, id: String) {
+        // A second message of one request has no place in its answer.
+        let _ = self.message_id.set(id);
+    }
+
+    /// What a company called the text message of this request; the empty text when there was none.
+    pub(crate) fn message_id(&self) -> &str {
+        self.message_id.get().map_or("", String::as_str)
     }
 
     /// A query parameter; the empty text when it is missing.

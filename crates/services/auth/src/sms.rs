@@ -46,7 +46,13 @@ pub(crate) async fn send(auth: &Auth, call: &Call, gateway: &SmsGateway, message
         code,
         is_whatsapp: channel == WHATSAPP,
     };
-    let Err(why) = text.send(auth, gateway).await else { return Ok(()) };
+    let why = match text.send(auth, gateway).await {
+        Ok(id) => {
+            call.note_message(id);
+            return Ok(());
+        }
+        Err(why) => why,
+    };
     tracing::warn!(%why, "a text message was not sent");
     if is_factor {
         return Err(internal("error sending message", why));
@@ -112,8 +118,8 @@ struct Text<'a> {
     is_whatsapp: bool,
 }
 
-/// Why a company did not take it.
-type Sent = Result<(), String>;
+/// The company's id of a message, or why it did not take it.
+type Sent = Result<String, String>;
 
 impl Text<'_> {
     async fn send(&self, auth: &Auth, gateway: &SmsGateway) -> Sent {
@@ -125,7 +131,7 @@ impl Text<'_> {
                 let url = format!("{}/2010-04-01/Accounts/{account_sid}/Messages.json", base(TWILIO));
                 let form = self.twilio(message_service_sid, content_sid);
                 let (status, said) = post(auth, &url, Some(basic(account_sid, auth_token)), &form).await?;
-                check_twilio(status, &said)?;
+                let id = check_twilio(status, &said)?;
                 match said["status"].as_str() {
                     Some("failed" | "undelivered") => Err(format!(
                         "twilio error: {} {} for message {}",
@@ -133,7 +139,7 @@ impl Text<'_> {
                         shown(&said["error_code"]),
                         shown(&said["sid"])
                     )),
-                    _ => Ok(()),
+                    _ => Ok(id),
                 }
             }
             SmsAccount::TwilioVerify { account_sid, auth_token, message_service_sid } => {
@@ -208,7 +214,7 @@ impl Text<'_> {
 
 fn check_twilio(status: u16, said: &Value) -> Sent {
     if matches!(status, 200 | 201) {
-        return Ok(());
+        return Ok(shown(&said["sid"]));
     }
     Err(format!("{} More information: {}", shown(&said["message"]), shown(&said["more_info"])))
 }
@@ -219,13 +225,13 @@ fn check_messagebird((status, said): (u16, Value)) -> Sent {
     }
     match said["recipients"]["totalSentCount"].as_u64() {
         None | Some(0) => Err("messagebird error: total sent count is 0".to_owned()),
-        Some(_) => Ok(()),
+        Some(_) => Ok(shown(&said["id"])),
     }
 }
 
 fn check_textlocal(said: &Value) -> Sent {
     if said["status"] == json!("success") {
-        return Ok(());
+        return Ok(shown(&said["messages"][0]["id"]));
     }
     let error = &said["errors"][0];
     Err(format!(
@@ -240,7 +246,7 @@ fn check_vonage(said: &Value) -> Sent {
     let message = &said["messages"][0];
     match message["status"].as_str() {
         None => Err("vonage error: Internal Error".to_owned()),
-        Some("0") => Ok(()),
+        Some("0") => Ok(shown(&message["message-id"])),
         Some(status) => Err(format!(
             "vonage error: {} (status: {status}) for message {}",
             shown(&message["error-text"]),

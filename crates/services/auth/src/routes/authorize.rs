@@ -169,6 +169,7 @@ mod tests {
             caller: None,
             ip: None,
             now: crate::moment::Moment::from_system(std::time::SystemTime::UNIX_EPOCH),
+            message_id: std::sync::OnceLock::new(),
         };
         let expected = [pair("nonce", "n"), pair("prompt", "consent"), pair("provider", "saml")];
         assert_eq!(passed_on(&call), expected);

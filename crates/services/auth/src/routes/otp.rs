@@ -182,12 +182,13 @@ async fn by_sms(
     steps.extend(sms_steps(auth, call, user.id, &phone, user.confirmation_sent_at)?);
     let failed = handover::failed("Database error updating user for phone");
     handover::run(auth, call, steps).await.map_err(failed)?;
-    Ok(reply::ok(&sent(auth, &phone)))
+    Ok(reply::ok(&sent(auth, call, &phone)))
 }
 
 /// What the answer says of a message that was sent by SMS.
-pub(super) fn sent(auth: &Auth, phone: &str) -> Value {
-    if test_code(auth, phone).is_some() { json!({ "message_id": "test-otp" }) } else { json!({}) }
+pub(super) fn sent(auth: &Auth, call: &Call, phone: &str) -> Value {
+    let id = if test_code(auth, phone).is_some() { "test-otp" } else { call.message_id() };
+    if id.is_empty() { json!({}) } else { json!({ "message_id": id }) }
 }
 
 /// Whether text messages leave this project at all.

@@ -35,7 +35,7 @@ pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
         (false, _) => steps.extend(mail_steps(auth, call, &user)?),
         (true, false) => {
             steps.extend(super::otp::nonce_steps(auth, call, &user)?);
-            answer = super::otp::sent(auth, user.phone());
+            answer = super::otp::sent(auth, call, user.phone());
         }
     }
     handover::run(auth, call, steps)

@@ -50,7 +50,7 @@ pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
         && !steps.is_empty()
     {
         handover::run(auth, call, steps).await.map_err(handover::failed("Unable to process request"))?;
-        answer = super::otp::sent(auth, &address::phone_digits(&phone));
+        answer = super::otp::sent(auth, call, &address::phone_digits(&phone));
     }
     Ok(reply::ok(&answer))
 }

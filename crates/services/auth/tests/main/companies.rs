@@ -66,7 +66,8 @@ async fn twilio_sends_codes_and_its_refusal_undoes_everything() {
     signs_in(&world, &code_in(&form["Body"])).await;
     assert_eq!(world.sql("select count(*)::text from rowhouse.mail_outbox").await, "0");
 
-    world.post("/otp", json!({ "phone": PHONE, "channel": "whatsapp" })).await.ok();
+    let again = world.post("/otp", json!({ "phone": PHONE, "channel": "whatsapp" })).await.ok();
+    assert_eq!(again, json!({ "message_id": "SM1" }), "of somebody who is known");
     let form = peer.last().form();
     assert_eq!((&*form["To"], &*form["Channel"]), ("whatsapp:+4917012345", "whatsapp"));
     assert_eq!(world.post("/otp", json!({ "phone": PHONE, "channel": "fax" })).await.refusal().0, 400);
