@@ -32,11 +32,11 @@ build:
 	cargo build --release --locked --package rowhouse
 
 test:
-	scripts/setup.sh build run e2e
+	scripts/setup.sh build run s3 e2e
 	cargo xtask test
 
 check:
-	scripts/setup.sh build run
+	scripts/setup.sh build run s3
 	cargo xtask check
 
 bench:

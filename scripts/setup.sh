@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what building and running Rowhouse needs, and nothing that is already there.
 #
-#   scripts/setup.sh [build] [run] [e2e] [bench]      default: build run
+#   scripts/setup.sh [build] [run] [s3] [e2e] [bench]      default: build run
 #
 #   build  a C compiler, the mold linker (Linux), Rust (through rustup when it is there)
 #   run    a PostgreSQL server, version 15 to 18
@@ -110,11 +110,14 @@ collect_apt() {
         want mold mold
         if ! have cargo && [ ! -x "$HOME/.cargo/bin/cargo" ]; then apt_rust; fi ;;
       run) if ! find_postgres >/dev/null; then apt_refresh; apt_postgres; fi ;;
+      s3)
+        # Debian's Python comes without the part that makes environments.
+        have python3 && python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3 python3-venv) ;;
       e2e)
         if ! have node; then packages+=(nodejs npm); else want npm npm; fi
         apt_browser ;;
       bench) ;;
-      *) die "unknown part '$part' (build, run, e2e, bench)" ;;
+      *) die "unknown part '$part' (build, run, s3, e2e, bench)" ;;
     esac
   done
   [ ${#packages[@]} -gt 0 ] || return 0
@@ -129,9 +132,10 @@ collect_mac() {
     case "$part" in
       build) xcode-select -p >/dev/null 2>&1 || die "run 'xcode-select --install' once, then this again" ;;
       run) find_postgres >/dev/null || packages+=(postgresql@17) ;;
+      s3) want python3 python ;;
       e2e) want node node ;;
       bench) ;;
-      *) die "unknown part '$part' (build, run, e2e, bench)" ;;
+      *) die "unknown part '$part' (build, run, s3, e2e, bench)" ;;
     esac
   done
   [ ${#packages[@]} -gt 0 ] || return 0
@@ -146,6 +150,7 @@ report_other() {
     case "$part" in
       build) have cc || missing+=("a C compiler"); have mold || missing+=("the mold linker") ;;
       run) find_postgres >/dev/null || missing+=("a PostgreSQL server, version $pg_oldest-$pg_newest") ;;
+      s3) have python3 || missing+=("Python 3 with venv") ;;
       e2e) have node || missing+=("Node 20 or later") ;;
       bench) ;;
     esac
@@ -161,6 +166,20 @@ check_rust() {
   say "installing Rust with rustup into ~/.cargo"
   curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs |
     sh -s -- -y -q --profile minimal --default-toolchain none --no-modify-path >/dev/null
+}
+
+# Without the extras of moto's own "server" part, which bring hundreds of megabytes that S3 needs nothing of.
+moto_wanted='moto[s3]==5.2.5 flask==3.1.3 flask-cors==6.0.5'
+check_s3() {
+  local home="${XDG_CACHE_HOME:-$HOME/.cache}/rowhouse-ci/moto"
+  [ "$(cat "$home/wanted" 2>/dev/null)" = "$moto_wanted" ] && return 0
+  say "installing $moto_wanted into $home"
+  rm -rf "$home"
+  mkdir -p "$(dirname "$home")"
+  python3 -m venv "$home"
+  # shellcheck disable=SC2086 # several requirements
+  "$home/bin/pip" install --quiet --disable-pip-version-check $moto_wanted
+  echo "$moto_wanted" >"$home/wanted"
 }
 
 check_node() {
@@ -179,6 +198,7 @@ for part in "${wanted[@]}"; do
   case "$part" in
     build) check_rust ;;
     run) find_postgres >/dev/null || die "PostgreSQL is still not to be found" ;;
+    s3) check_s3 ;;
     e2e) check_node ;;
   esac
 done

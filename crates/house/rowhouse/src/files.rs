@@ -1,16 +1,97 @@
 //! Where the files of all projects are.
 
+use crate::cli::FilesArgs;
 use crate::data_dir::DataDir;
-use anyhow::Context;
+use anyhow::{Context, bail};
+use blob::{Azure, Gcs, S3, Store};
 
-/// What storage needs of the machine: files lie below the data directory.
+/// What storage needs of the machine: files lie below the data directory, or where the operator wants them.
 ///
 /// # Errors
-/// When the folder cannot be made.
-pub async fn machinery(data: &DataDir) -> anyhow::Result<storage::Machinery> {
+/// When the folder cannot be made, or the address of the object store makes no sense.
+pub async fn machinery(data: &DataDir, args: &FilesArgs) -> anyhow::Result<storage::Machinery> {
+    if let Some(url) = &args.url {
+        let secret = match &args.secret_file {
+            Some(path) => tokio::fs::read_to_string(path).await.with_context(|| {
+                format!("the secret of the object store cannot be read from {}", path.display())
+            })?,
+            None => String::new(),
+        };
+        let blobs =
+            elsewhere(url, args, secret.trim()).context("the object store for files cannot be used")?;
+        return Ok(storage::Machinery { blobs });
+    }
     let root = data.path().join("files");
-    let blobs = blob::Store::disk(root.clone(), blob::Durability::Fsync)
+    let blobs = Store::disk(root.clone(), blob::Durability::Fsync)
         .await
         .with_context(|| format!("files cannot be kept in {}", root.display()))?;
     Ok(storage::Machinery { blobs })
+}
+
+/// The object store that an address such as `s3://bucket/prefix` names.
+fn elsewhere(url: &str, args: &FilesArgs, secret: &str) -> anyhow::Result<Store> {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        bail!("--files takes s3://, gs:// or azure:// addresses")
+    };
+    let (first, below) = rest.split_once('/').unwrap_or((rest, ""));
+    if first.is_empty() {
+        bail!("--files {scheme}:// names no bucket");
+    }
+    let (endpoint, secret) = (args.endpoint.clone(), secret.to_owned());
+    let store = match scheme {
+        "s3" => S3 {
+            path_style: endpoint.is_some(),
+            endpoint,
+            region: args.region.clone(),
+            bucket: first.to_owned(),
+            access_key: args.access_key.clone().context("--files-access-key is missing")?,
+            secret_key: secret,
+            allow_http: args.allow_http,
+            prefix: below.to_owned(),
+            ..S3::default()
+        }
+        .store(),
+        "gs" => {
+            let prefix = below.to_owned();
+            Gcs { bucket: first.to_owned(), service_account_key: secret, endpoint, prefix }.store()
+        }
+        "azure" => {
+            let (container, prefix) = below.split_once('/').unwrap_or((below, ""));
+            let (account, container) = (first.to_owned(), container.to_owned());
+            let (prefix, allow_http) = (prefix.to_owned(), args.allow_http);
+            Azure { account, access_key: secret, container, endpoint, allow_http, prefix }.store()
+        }
+        other => bail!("--files takes s3://, gs:// or azure:// addresses, not {other}://"),
+    };
+    Ok(store?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_object_stores() {
+        let args = FilesArgs {
+            access_key: Some("key".to_owned()),
+            region: "eu-central-1".to_owned(),
+            ..FilesArgs::default()
+        };
+        let opens = |url: &str, secret: &str| elsewhere(url, &args, secret).map(|store| format!("{store:?}"));
+        assert_eq!(opens("s3://bucket/some/prefix", "secret").unwrap(), "Store(remote)");
+        assert_eq!(opens("azure://account/container/prefix", "c2VjcmV0").unwrap(), "Store(remote)");
+        for (url, secret) in [
+            ("bucket", "s"),
+            ("s3://", "s"),
+            ("ftp://bucket", "s"),
+            ("gs://bucket", "not JSON"),
+            ("azure://a", "!"),
+        ] {
+            let refused = opens(url, secret).unwrap_err();
+            assert!(!format!("{refused:#}").contains("not JSON"), "{refused:#}");
+        }
+        let plain = FilesArgs { endpoint: Some("http://127.0.0.1:9000".to_owned()), ..args.clone() };
+        assert!(elsewhere("s3://bucket", &plain, "s").is_err(), "without TLS only if allowed");
+        assert!(elsewhere("s3://bucket", &FilesArgs { allow_http: true, ..plain }, "s").is_ok());
+    }
 }

@@ -165,6 +165,7 @@ impl House {
         let gateway = Arc::new(Gateway::new(Arc::new(wire.clone()), front.gateway, clock));
         tasks.spawn(gateway::serve(front.api, gateway, stop.clone()));
         tasks.spawn(wire.clone().sweep(stop.clone()));
+        tasks.spawn(wire.clone().sweep_files(stop.clone()));
         tasks.spawn(wire.clone().post(stop.clone()));
         tasks.spawn(wire.clone().write_usage(stop.clone()));
         let directory = ProjectDirectory::new(platform.clone(), default_project);

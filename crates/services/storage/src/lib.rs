@@ -26,11 +26,14 @@ mod signed;
 mod size;
 mod sniff;
 mod store;
+mod sweep;
+mod tus;
 mod upload;
 mod usage;
 
 pub use events::{Bell, Listener};
 pub use settings::{ImageSettings, S3Key, S3Settings, Settings};
+pub use sweep::Swept;
 pub use usage::{Counted, Holdings, Usage};
 
 use axum::body::Body;
@@ -59,6 +62,7 @@ pub struct Storage {
     machinery: Machinery,
     layout: store::Layout,
     clock: Arc<dyn Clock>,
+    leases: Arc<tus::Leases>,
 }
 
 impl Storage {
@@ -67,7 +71,7 @@ impl Storage {
     pub fn new(settings: Settings, pool: pg::Pool, machinery: Machinery, clock: Arc<dyn Clock>) -> Storage {
         let db = db::Db::new(pool, &settings);
         let layout = store::Layout::of(&settings);
-        Storage { settings: Arc::new(settings), db, machinery, layout, clock }
+        Storage { settings: Arc::new(settings), db, machinery, layout, clock, leases: Arc::default() }
     }
 
     /// Answers a request whose path has no prefix of the gateway any more: `/object/public/…`.
@@ -80,6 +84,9 @@ impl Storage {
     }
 
     async fn route(&self, call: &call::Call, body: call::Incoming) -> Response<Body> {
+        if tus::is_ours(&call.path) {
+            return Box::pin(tus::answer(self, call.clone(), body)).await;
+        }
         if s3::is_ours(&call.path) {
             return Box::pin(s3::answer(self, call, body)).await;
         }

@@ -2,6 +2,7 @@
 
 use crate::Error;
 use crate::disk::DiskAppender;
+use crate::remote::RemoteAppender;
 use bytes::Bytes;
 
 /// Takes bytes for the end of a growing body. Nobody else can append while it lives.
@@ -10,11 +11,16 @@ pub struct Appender(Box<Place>);
 
 enum Place {
     Disk(DiskAppender),
+    Remote(RemoteAppender),
 }
 
 impl Appender {
     pub(crate) fn disk(appender: DiskAppender) -> Appender {
         Appender(Box::new(Place::Disk(appender)))
+    }
+
+    pub(crate) fn remote(appender: RemoteAppender) -> Appender {
+        Appender(Box::new(Place::Remote(appender)))
     }
 
     /// Takes more bytes. Waits while as much as an appender may hold is still to be written.
@@ -24,6 +30,7 @@ impl Appender {
     pub async fn push(&mut self, bytes: Bytes) -> Result<(), Error> {
         match &mut *self.0 {
             Place::Disk(appender) => appender.push(bytes).await,
+            Place::Remote(appender) => appender.push(bytes).await,
         }
     }
 
@@ -34,6 +41,7 @@ impl Appender {
     pub async fn sync(self) -> Result<u64, Error> {
         match *self.0 {
             Place::Disk(appender) => appender.sync().await,
+            Place::Remote(appender) => appender.sync().await,
         }
     }
 }

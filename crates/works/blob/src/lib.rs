@@ -29,6 +29,7 @@ mod gate;
 mod growing;
 mod key;
 mod reading;
+mod remote;
 mod store;
 mod writer;
 
@@ -37,5 +38,6 @@ pub use error::Error;
 pub use growing::Appender;
 pub use key::{Found, Key, Written};
 pub use reading::Reading;
+pub use remote::{Azure, Gcs, S3};
 pub use store::Store;
 pub use writer::Writer;

@@ -2,6 +2,7 @@
 
 use crate::Error;
 use crate::disk::DiskReading;
+use crate::remote::RemoteReading;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use std::ops::Range;
@@ -18,11 +19,17 @@ pub struct Reading {
 
 enum Place {
     Disk(Box<DiskReading>),
+    Remote(Box<RemoteReading>),
 }
 
 impl Reading {
     pub(crate) fn disk(size: u64, range: Range<u64>, reading: DiskReading) -> Reading {
         Reading { size, left: range.end - range.start, place: Some(Place::Disk(Box::new(reading))) }
+    }
+
+    pub(crate) fn remote(size: u64, range: Range<u64>, reading: Option<RemoteReading>) -> Reading {
+        let place = reading.map(|reading| Place::Remote(Box::new(reading)));
+        Reading { size, left: range.end - range.start, place }
     }
 
     /// How long the whole body is, whatever range of it is read.
@@ -49,6 +56,7 @@ impl Body for Reading {
         }
         let piece = match &mut self.place {
             Some(Place::Disk(reading)) => ready!(reading.poll_piece(context)),
+            Some(Place::Remote(reading)) => ready!(reading.poll_piece(context)),
             None => return Poll::Ready(None),
         };
         let piece = match piece {

@@ -1,10 +1,13 @@
 //! The one type for all places where bodies may be.
 
 use crate::disk::{Disk, Durability, Shelf};
+use crate::remote::Remote;
 use crate::{Appender, Error, Found, Key, Reading, Writer, Written};
 use model::ProjectRef;
+use object_store::ObjectStore;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Where bodies are. Cheap to clone.
 #[derive(Clone)]
@@ -13,6 +16,7 @@ pub struct Store(Place);
 #[derive(Clone)]
 enum Place {
     Disk(Disk),
+    Remote(Remote),
 }
 
 impl Store {
@@ -24,14 +28,24 @@ impl Store {
         Ok(Store(Place::Disk(Disk::open(root, durability).await?)))
     }
 
+    /// An object store that the caller has made. See [`crate::S3`], [`crate::Gcs`] and [`crate::Azure`] for the usual.
+    pub fn remote(store: Arc<dyn ObjectStore>, prefix: &str) -> Store {
+        Store::of_remote(Remote::new(store, prefix))
+    }
+
+    pub(crate) fn of_remote(remote: Remote) -> Store {
+        Store(Place::Remote(remote))
+    }
+
     /// Begins to write a body. Its name must not have been used before.
     ///
     /// # Errors
     /// The place does not take bodies now.
-    #[expect(clippy::unused_async, reason = "places that are reached by a network begin with a call")]
+    #[expect(clippy::unused_async, reason = "the same for every place")]
     pub async fn write(&self, key: &Key) -> Result<Writer, Error> {
         match &self.0 {
             Place::Disk(disk) => Ok(Writer::disk(disk.write(key))),
+            Place::Remote(remote) => Ok(Writer::remote(remote.write(key))),
         }
     }
 
@@ -45,6 +59,10 @@ impl Store {
                 let (size, range, reading) = disk.read(key, range).await?;
                 Ok(Reading::disk(size, range, reading))
             }
+            Place::Remote(remote) => {
+                let (size, range, reading) = remote.read(key, range).await?;
+                Ok(Reading::remote(size, range, reading))
+            }
         }
     }
 
@@ -55,6 +73,7 @@ impl Store {
     pub async fn size(&self, key: &Key) -> Result<u64, Error> {
         match &self.0 {
             Place::Disk(disk) => disk.size(key).await,
+            Place::Remote(remote) => remote.size(key).await,
         }
     }
 
@@ -65,6 +84,7 @@ impl Store {
     pub async fn copy(&self, from: &Key, to: &Key) -> Result<(), Error> {
         match &self.0 {
             Place::Disk(disk) => disk.copy(from, to).await,
+            Place::Remote(remote) => remote.copy(from, to).await,
         }
     }
 
@@ -75,6 +95,7 @@ impl Store {
     pub async fn concat(&self, parts: &[Key], to: &Key) -> Result<Written, Error> {
         match &self.0 {
             Place::Disk(disk) => disk.concat(parts, to).await,
+            Place::Remote(remote) => remote.concat(parts, to).await,
         }
     }
 
@@ -85,6 +106,7 @@ impl Store {
     pub async fn delete(&self, key: &Key) -> Result<(), Error> {
         match &self.0 {
             Place::Disk(disk) => disk.delete(key).await,
+            Place::Remote(remote) => remote.delete(key).await,
         }
     }
 
@@ -95,6 +117,7 @@ impl Store {
     pub async fn delete_project(&self, project: &ProjectRef) -> Result<(), Error> {
         match &self.0 {
             Place::Disk(disk) => disk.delete_project(project).await,
+            Place::Remote(remote) => remote.delete_project(project).await,
         }
     }
 
@@ -110,6 +133,7 @@ impl Store {
     ) -> Result<Vec<Found>, Error> {
         match &self.0 {
             Place::Disk(disk) => disk.list(project, after.map(Key::version), limit, Shelf::Body).await,
+            Place::Remote(remote) => remote.list(project, after.map(Key::version), limit).await,
         }
     }
 
@@ -125,6 +149,7 @@ impl Store {
     ) -> Result<Vec<Found>, Error> {
         match &self.0 {
             Place::Disk(disk) => disk.list(project, after.map(Key::version), limit, Shelf::Growing).await,
+            Place::Remote(remote) => remote.list_growing(project, after.map(Key::version), limit).await,
         }
     }
 
@@ -136,6 +161,7 @@ impl Store {
     pub async fn append(&self, key: &Key, offset: u64) -> Result<Appender, Error> {
         match &self.0 {
             Place::Disk(disk) => Ok(Appender::disk(disk.append(key, offset).await?)),
+            Place::Remote(remote) => Ok(Appender::remote(remote.append(key, offset).await?)),
         }
     }
 
@@ -146,6 +172,7 @@ impl Store {
     pub async fn grown(&self, key: &Key) -> Result<u64, Error> {
         match &self.0 {
             Place::Disk(disk) => disk.grown(key).await,
+            Place::Remote(remote) => remote.grown(key).await,
         }
     }
 
@@ -156,6 +183,7 @@ impl Store {
     pub async fn seal(&self, key: &Key) -> Result<Written, Error> {
         match &self.0 {
             Place::Disk(disk) => disk.seal(key).await,
+            Place::Remote(remote) => remote.seal(key).await,
         }
     }
 
@@ -166,6 +194,7 @@ impl Store {
     pub async fn discard(&self, key: &Key) -> Result<(), Error> {
         match &self.0 {
             Place::Disk(disk) => disk.discard(key).await,
+            Place::Remote(remote) => remote.discard(key).await,
         }
     }
 }
@@ -174,6 +203,7 @@ impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match &self.0 {
             Place::Disk(_) => "Store(disk)",
+            Place::Remote(_) => "Store(remote)",
         })
     }
 }

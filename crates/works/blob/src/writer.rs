@@ -1,6 +1,7 @@
 //! Writing a body.
 
 use crate::disk::DiskWriter;
+use crate::remote::RemoteWriter;
 use crate::{Error, Written};
 use bytes::Bytes;
 
@@ -10,11 +11,16 @@ pub struct Writer(Box<Place>);
 
 enum Place {
     Disk(DiskWriter),
+    Remote(RemoteWriter),
 }
 
 impl Writer {
     pub(crate) fn disk(writer: DiskWriter) -> Writer {
         Writer(Box::new(Place::Disk(writer)))
+    }
+
+    pub(crate) fn remote(writer: RemoteWriter) -> Writer {
+        Writer(Box::new(Place::Remote(writer)))
     }
 
     /// Takes more bytes. Waits while as much as a writer may hold is still to be written.
@@ -24,6 +30,7 @@ impl Writer {
     pub async fn push(&mut self, bytes: Bytes) -> Result<(), Error> {
         match &mut *self.0 {
             Place::Disk(writer) => writer.push(bytes).await,
+            Place::Remote(writer) => writer.push(bytes).await,
         }
     }
 
@@ -34,6 +41,7 @@ impl Writer {
     pub async fn finish(self) -> Result<Written, Error> {
         match *self.0 {
             Place::Disk(writer) => writer.finish().await,
+            Place::Remote(writer) => writer.finish().await,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `rowhouse start`: the local stack of a folder.
 
-use crate::cli::{LOCAL_DATA, Output, PostgresArgs, StartArgs};
+use crate::cli::{FilesArgs, LOCAL_DATA, Output, PostgresArgs, StartArgs};
 use crate::config::{self, Loaded};
 use crate::data_dir::DataDir;
 use crate::desk::Desk;
@@ -109,7 +109,7 @@ impl Stack {
                 limits: ProjectLimits::default(),
                 body_memory: gateway::Memory::default(),
                 pools: PoolSizes::default(),
-                files: crate::files::machinery(&plan.data).await?,
+                files: crate::files::machinery(&plan.data, &FilesArgs::default()).await?,
                 limits_clients: false,
                 // Hooks and providers of one's own machine are what development is about.
                 outbound: outbound::Client::new(outbound::Reach::Anywhere)?,

@@ -170,6 +170,11 @@ impl Home {
         })
     }
 
+    /// The services, if they run. Asking is no use of them.
+    pub(super) fn at_work(&self) -> Option<Arc<Running>> {
+        self.state().running.clone()
+    }
+
     /// Drops the services if nobody has used them for so long.
     pub(super) fn drop_if_idle(&self, idle: Duration) {
         let mut state = self.state();

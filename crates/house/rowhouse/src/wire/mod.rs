@@ -6,6 +6,7 @@
 
 mod databases;
 mod entities;
+mod files;
 mod home;
 mod in_database;
 mod keys;

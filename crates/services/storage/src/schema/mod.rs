@@ -9,12 +9,13 @@
 //! `extensions.leakproof_lower` and, in a shard, `rowhouse.app_id()` and the auth schema. It is run by the
 //! superuser in a new database and by `supabase_storage_admin` itself in one that its owner may have changed.
 
-const TABLES: [&str; 14] = [
+const TABLES: [&str; 15] = [
     include_str!("types.sql"),
     include_str!("migrations.sql"),
     include_str!("buckets.sql"),
     include_str!("objects.sql"),
     include_str!("multipart.sql"),
+    include_str!("resumable.sql"),
     include_str!("vectors.sql"),
     include_str!("analytics.sql"),
     include_str!("names.sql"),

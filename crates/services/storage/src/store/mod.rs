@@ -8,7 +8,9 @@ pub(crate) mod events;
 pub(crate) mod listed;
 pub(crate) mod multipart;
 pub(crate) mod objects;
+pub(crate) mod resumable;
 pub(crate) mod search;
+pub(crate) mod versions;
 
 use crate::settings::Settings;
 

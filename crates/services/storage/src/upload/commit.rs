@@ -73,7 +73,8 @@ impl Storage {
         done.map_err(|error| refusal::internal("Internal server error").caused_by(error))?
     }
 
-    async fn commit(
+    /// Has the row name the body.
+    pub(crate) async fn commit(
         &self,
         scope: &Scope,
         wanted: &Wanted,

@@ -69,6 +69,8 @@ async fn tables_have_their_columns_and_rights() {
         "migrations: executed_at hash id name",
         "objects: archived_at bucket_id created_at id is_delete_marker is_versioned last_accessed_at metadata name \
          owner owner_id path_tokens updated_at user_metadata version",
+        "resumable_uploads: asked bucket_id completed_at created_at expires_at held_until holder key length \
+         upload_metadata version",
         "s3_multipart_uploads: bucket_id created_at id in_progress_size key metadata owner_id upload_signature \
          user_metadata version",
         "s3_multipart_uploads_parts: bucket_id created_at etag id key owner_id part_number size upload_id version",
@@ -82,6 +84,7 @@ async fn tables_have_their_columns_and_rights() {
         ("buckets_vectors", "rwd", "rwd"),
         ("buckets_analytics", "rwd", "rwd"),
         ("vector_indexes", "rwd", "rwd"),
+        ("resumable_uploads", "", "rwd"),
         ("s3_multipart_uploads", "r", "rwd"),
         ("s3_multipart_uploads_parts", "r", "rwd"),
         ("iceberg_namespaces", "r", "rwd"),

@@ -2,6 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that meets the unexpected must stop, helpers of tests too")]
 
+mod child;
+mod clouds;
 mod disk;
 mod place;
+mod proxy;
+mod remote;
+mod server;
 mod suite;

@@ -1,0 +1,27 @@
+//! Which bodies rows name.
+
+use crate::db::Step;
+use pg::{param, text};
+use uuid::Uuid;
+
+/// Whether the asking role sees every row of the project. In a shard that is so when the app is set.
+pub(crate) fn sees_all(is_pooled: bool) -> Step {
+    let sql = "
+select case when $1::boolean
+  then coalesce(current_setting('rowhouse.app_id', true), '') <> ''
+  else not (row_security_active('storage.objects') or row_security_active('storage.s3_multipart_uploads_parts')
+    or row_security_active('storage.resumable_uploads'))
+  end";
+    Step::new(sql, [param(is_pooled)])
+}
+
+/// Versions between two, both included, that a row of any table names.
+pub(crate) fn named(first: Uuid, last: Uuid) -> Step {
+    let sql = r#"
+select version from storage.objects where version collate "C" between $1 and $2
+union all
+select version from storage.s3_multipart_uploads_parts where version collate "C" between $1 and $2
+union all
+select version::text from storage.resumable_uploads where version between $1::uuid and $2::uuid"#;
+    Step::new(sql, [text(first.to_string()), text(last.to_string())])
+}

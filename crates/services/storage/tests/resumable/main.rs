@@ -1,0 +1,6 @@
+//! Resumable uploads on real PostgreSQL and a real disk, asked as the gateway asks.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod faults;
+mod uploads;
+mod world;
