@@ -7,20 +7,20 @@ use bytes::Bytes;
 
 /// Takes bytes for the end of a growing body. Nobody else can append while it lives.
 #[must_use = "bytes are kept when the appender has been synced"]
-pub struct Appender(Box<Place>);
+pub struct Appender(Place);
 
 enum Place {
-    Disk(DiskAppender),
-    Remote(RemoteAppender),
+    Disk(Box<DiskAppender>),
+    Remote(Box<RemoteAppender>),
 }
 
 impl Appender {
     pub(crate) fn disk(appender: DiskAppender) -> Appender {
-        Appender(Box::new(Place::Disk(appender)))
+        Appender(Place::Disk(Box::new(appender)))
     }
 
     pub(crate) fn remote(appender: RemoteAppender) -> Appender {
-        Appender(Box::new(Place::Remote(appender)))
+        Appender(Place::Remote(Box::new(appender)))
     }
 
     /// Takes more bytes. Waits while as much as an appender may hold is still to be written.
@@ -28,7 +28,7 @@ impl Appender {
     /// # Errors
     /// [`crate::Error::Full`], or the place fails. Some of what was pushed may have been appended by then.
     pub async fn push(&mut self, bytes: Bytes) -> Result<(), Error> {
-        match &mut *self.0 {
+        match &mut self.0 {
             Place::Disk(appender) => appender.push(bytes).await,
             Place::Remote(appender) => appender.push(bytes).await,
         }
@@ -39,7 +39,7 @@ impl Appender {
     /// # Errors
     /// As [`Appender::push`].
     pub async fn sync(self) -> Result<u64, Error> {
-        match *self.0 {
+        match self.0 {
             Place::Disk(appender) => appender.sync().await,
             Place::Remote(appender) => appender.sync().await,
         }

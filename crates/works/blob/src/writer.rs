@@ -7,20 +7,20 @@ use bytes::Bytes;
 
 /// Takes the bytes of a body. Dropped before [`Writer::finish`] has succeeded, nothing remains.
 #[must_use = "a body exists when its writer has finished"]
-pub struct Writer(Box<Place>);
+pub struct Writer(Place);
 
 enum Place {
-    Disk(DiskWriter),
-    Remote(RemoteWriter),
+    Disk(Box<DiskWriter>),
+    Remote(Box<RemoteWriter>),
 }
 
 impl Writer {
     pub(crate) fn disk(writer: DiskWriter) -> Writer {
-        Writer(Box::new(Place::Disk(writer)))
+        Writer(Place::Disk(Box::new(writer)))
     }
 
     pub(crate) fn remote(writer: RemoteWriter) -> Writer {
-        Writer(Box::new(Place::Remote(writer)))
+        Writer(Place::Remote(Box::new(writer)))
     }
 
     /// Takes more bytes. Waits while as much as a writer may hold is still to be written.
@@ -28,7 +28,7 @@ impl Writer {
     /// # Errors
     /// [`Error::Full`], or the place fails. What was pushed before is lost, and the writer with it.
     pub async fn push(&mut self, bytes: Bytes) -> Result<(), Error> {
-        match &mut *self.0 {
+        match &mut self.0 {
             Place::Disk(writer) => writer.push(bytes).await,
             Place::Remote(writer) => writer.push(bytes).await,
         }
@@ -39,7 +39,7 @@ impl Writer {
     /// # Errors
     /// [`Error::Full`], or the place fails. Nothing remains then; only after [`Error::Slow`] the body may appear later.
     pub async fn finish(self) -> Result<Written, Error> {
-        match *self.0 {
+        match self.0 {
             Place::Disk(writer) => writer.finish().await,
             Place::Remote(writer) => writer.finish().await,
         }
