@@ -35,6 +35,7 @@ const REST = [
   [/too large and with a bad key/, /./, 'the key is looked at first'],
   [/with a bad key$/, /^body.(code|error|message)$/, 'who may not see the bucket hears nothing of the key', ({ ours }) => MISSING.has(ours)],
   [/^list2? (pages )?by name desc/, /./, "the reference leaves out a folder that another one's name continues (folder, folder2)"],
+  [/^list by (updated|created|last_accessed)_at/, /./, 'folders stand in one order in all lists, and those that differ by case only once, as the reference shows them by name'],
   [/^list2 prefix z\//, /./, 'the folder without a name has a path of its own'],
   [/sign odd signs/, /signedURL$/, 'the key is decoded, and signed so: the token of the reference never verifies'],
   [/by GET$/, /^headers.content-type$/, 'one content type for all JSON'],
