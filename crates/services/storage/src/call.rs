@@ -142,6 +142,11 @@ pub(crate) struct Incoming {
 }
 
 impl Incoming {
+    /// No body.
+    pub(crate) fn none() -> Incoming {
+        Incoming { body: None, idle: Duration::ZERO, usage: None }
+    }
+
     /// The same, giving up on clients that send nothing for so long.
     #[must_use]
     pub(crate) fn patient(mut self, idle: Duration) -> Incoming {

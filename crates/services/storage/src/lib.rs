@@ -7,6 +7,7 @@
 //!
 //! Statuses, codes and messages are those of the reference server, which its clients match.
 
+mod again;
 mod call;
 mod caller;
 mod db;

@@ -59,6 +59,11 @@ impl Refusal {
         self.fault.code == code
     }
 
+    /// Whether a row was found whose body is not there.
+    pub(crate) fn is_body_gone(&self) -> bool {
+        self.error == BODY_GONE
+    }
+
     /// Another refusal, if this is one of the code.
     pub(crate) fn instead(self, code: &str, other: fn() -> Refusal) -> Refusal {
         if self.is(code) { other() } else { self }
@@ -78,9 +83,11 @@ pub(crate) fn no_key() -> Refusal {
     Refusal::new(404, "NoSuchKey", "Object not found").called("not_found")
 }
 
+const BODY_GONE: &str = "Not found";
+
 /// The row is there, the body is not.
 pub(crate) fn no_body() -> Refusal {
-    let mut refusal = Refusal::new(404, "NoSuchKey", "The resource was not found").called("Not found");
+    let mut refusal = Refusal::new(404, "NoSuchKey", "The resource was not found").called(BODY_GONE);
     refusal.fault.headers.push((CACHE_CONTROL, HeaderValue::from_static("no-store")));
     refusal
 }

@@ -11,6 +11,7 @@ mod system;
 mod upload;
 
 use crate::Storage;
+use crate::again;
 use crate::call::{Call, Incoming, decoded};
 use crate::refusal::{Outcome, Refusal};
 use axum::body::Body;
@@ -20,6 +21,13 @@ use serde_json::Value;
 
 /// Answers a request of the REST surface.
 pub(crate) async fn answer(storage: &Storage, call: &Call, body: Incoming) -> Outcome<Response<Body>> {
+    if call.method == Method::GET {
+        return again::read(|| Box::pin(once(storage, call, Incoming::none()))).await;
+    }
+    once(storage, call, body).await
+}
+
+async fn once(storage: &Storage, call: &Call, body: Incoming) -> Outcome<Response<Body>> {
     let path = call.path.trim_start_matches('/');
     let (first, rest) = path.split_once('/').unwrap_or((path, ""));
     let read = matches!(call.method, Method::GET | Method::HEAD);

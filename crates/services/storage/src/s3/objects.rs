@@ -127,6 +127,10 @@ pub(super) async fn head(ask: &Ask<'_>, bucket: &BucketName, key: &str) -> Outco
 
 /// `GET /<bucket>/<key>`
 pub(super) async fn get(ask: &Ask<'_>, bucket: &BucketName, key: &str) -> Outcome<Response<Body>> {
+    crate::again::read(|| get_once(ask, bucket, key)).await
+}
+
+async fn get_once(ask: &Ask<'_>, bucket: &BucketName, key: &str) -> Outcome<Response<Body>> {
     let found = find(ask, bucket, key, "storage.s3.object.get").await?;
     let (status, mut headers, range) = described(ask, &found)?;
     if status == StatusCode::NOT_MODIFIED {
