@@ -277,6 +277,7 @@ fn raised(function: &HookFunction, error: &pg::Error) -> (String, Option<String>
     let quoted = |text: &str| sql::quote_ident(text);
     let name = format!("{}.{}", quoted(&function.schema), quoted(&function.name));
     let hint = match error.sqlstate() {
+        // SQL text: advice for people, never run.
         Some("42883") => Some(format!("create function {name}(event jsonb) returns jsonb …")),
         Some("3F000") => Some(format!("there is no schema {}", quoted(&function.schema))),
         Some("42501") => Some(format!(
