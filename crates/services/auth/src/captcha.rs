@@ -57,8 +57,7 @@ pub(crate) async fn check(auth: &Auth, call: &Call) -> Outcome<()> {
         .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
         .body(Bytes::from(form))
         .map_err(|error| internal(FAILED, error))?;
-    let answer =
-        auth.settings.outbound.send(request, LIMITS).await.map_err(|error| internal(FAILED, error))?;
+    let answer = auth.captchas.send(request, LIMITS).await.map_err(|error| internal(FAILED, error))?;
     let verdict: Verdict = serde_json::from_slice(answer.body()).map_err(|error| internal(FAILED, error))?;
     if verdict.success { Ok(()) } else { Err(disallowed(&verdict.error_codes.join(", "))) }
 }

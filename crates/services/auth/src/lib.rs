@@ -37,6 +37,7 @@ mod strength;
 pub mod transfer;
 
 pub use hook::{HookTrial, TrialError};
+pub use limits::Counters;
 pub use saml_service::{new_saml_key, saml_key_fault};
 pub use settings::{
     Bell, CaptchaProvider, CaptchaSettings, CustomProviderSettings, ExternalSettings, Hook, HookError,
@@ -63,6 +64,8 @@ pub struct Auth {
     /// Issuers of ID tokens that were met.
     pub(crate) issuers: provider::oidc::Issuers,
     pub(crate) saml: saml_service::SamlService,
+    /// Asks about captcha tokens, which anybody can make up: hooks and providers have turns of their own.
+    captchas: outbound::Client,
     clock: Arc<dyn Clock>,
 }
 
@@ -71,7 +74,10 @@ impl Auth {
     /// able to become it.
     pub fn new(settings: Settings, pool: pg::Pool, clock: Arc<dyn Clock>) -> Auth {
         let db = store::db::Db::new(pool, &settings.extra_settings);
-        let limits = limits::Limits::new(&settings.rate_limits);
+        let limits = limits::Limits::new(&settings.rate_limits, Arc::default());
+        let outbound = &settings.outbound;
+        let captchas =
+            if settings.protection.captcha.is_some() { outbound.share() } else { outbound.clone() };
         Auth {
             settings,
             db,
@@ -79,8 +85,16 @@ impl Auth {
             hasher: hasher::Hasher::new(),
             issuers: provider::oidc::Issuers::new(),
             saml: saml_service::SamlService::default(),
+            captchas,
             clock,
         }
+    }
+
+    /// The same service counting on from what was counted before it.
+    #[must_use]
+    pub fn with_counters(mut self, counters: Arc<Counters>) -> Auth {
+        self.limits = limits::Limits::new(&self.settings.rate_limits, counters);
+        self
     }
 
     /// Answers a request whose path has no prefix of the gateway any more: `/signup`.

@@ -5,6 +5,7 @@ use crate::call::Call;
 use crate::flow::one_time::{OneTime, wait_seconds};
 use crate::flow::pkce::Challenge;
 use crate::flow::redirect;
+use crate::limits::too_soon;
 use crate::moment::Moment;
 use crate::refusal::{Outcome, refuse};
 use crate::settings::MailSettings;
@@ -160,12 +161,8 @@ pub(crate) fn is_authorized(settings: &MailSettings, address: &str) -> bool {
 pub(crate) fn check_mail_frequency(auth: &Auth, last: Option<Moment>, now: Moment) -> Outcome<()> {
     match wait_seconds(last, auth.settings.mailer_max_frequency, now) {
         None => Ok(()),
-        Some(left) => Err(refuse(429, "over_email_send_rate_limit", too_soon(left))),
+        Some(left) => Err(too_soon("over_email_send_rate_limit", left)),
     }
-}
-
-pub(crate) fn too_soon(left: i64) -> String {
-    format!("For security purposes, you can only request this after {left} seconds.")
 }
 
 /// Where the link of a message leads in the end.

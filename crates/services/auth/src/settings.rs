@@ -161,6 +161,8 @@ pub struct RateLimits {
     /// Sign-ins that go to an identity provider, and those that come back.
     pub sso: u32,
     pub saml_assertion: u32,
+    /// Sign-ins by passkeys that are begun.
+    pub passkey: u32,
     /// Messages an hour, of all users together.
     pub email_sent: u32,
     pub sms_sent: u32,
@@ -268,6 +270,7 @@ impl Default for RateLimits {
             web3: 30,
             sso: 30,
             saml_assertion: 15,
+            passkey: 30,
             email_sent: 30,
             sms_sent: 30,
         }

@@ -84,6 +84,8 @@ pub struct SmsSection {
     pub otp_expiry_s: u64,
     /// Phone numbers, digits alone, with the fixed code of each.
     pub test_otp: BTreeMap<String, Secret>,
+    /// Until when these are good, in seconds since 1970; for ever when absent.
+    pub test_otp_valid_until_s: Option<u64>,
     pub template: String,
     pub gateway: Option<GatewaySection>,
 }
@@ -96,6 +98,8 @@ pub struct RateLimitSection {
     /// `30/1h`: how long it takes until another may be sent. Without it the number is for each hour.
     pub email_sent_refill: Option<Duration>,
     pub sms_sent: u64,
+    /// As for mail.
+    pub sms_sent_refill: Option<Duration>,
     pub anonymous_users: u64,
     pub token_refresh: u64,
     pub sign_in_sign_ups: u64,
@@ -108,6 +112,8 @@ pub struct RateLimitSection {
     pub mfa: u64,
     /// Applications that register themselves.
     pub oauth_register: u64,
+    /// Sign-ins by passkeys that are begun.
+    pub passkey: u64,
 }
 
 impl Default for AuthSection {
@@ -170,6 +176,7 @@ impl Default for SmsSection {
             otp_length: 6,
             otp_expiry_s: 60,
             test_otp: BTreeMap::new(),
+            test_otp_valid_until_s: None,
             template: "Your code is {{ .Code }}".to_owned(),
             gateway: None,
         }
@@ -179,9 +186,10 @@ impl Default for SmsSection {
 impl Default for RateLimitSection {
     fn default() -> Self {
         RateLimitSection {
-            email_sent: 2,
+            email_sent: 30,
             email_sent_refill: None,
             sms_sent: 30,
+            sms_sent_refill: None,
             anonymous_users: 30,
             token_refresh: 150,
             sign_in_sign_ups: 30,
@@ -191,6 +199,7 @@ impl Default for RateLimitSection {
             saml_assertion: 15,
             mfa: 15,
             oauth_register: 10,
+            passkey: 30,
         }
     }
 }
@@ -332,6 +341,7 @@ fn sms(mut section: Section<'_>) -> Result<SmsSection, ConfigError> {
         otp_length: section.number("otp_length", 6, 10)?.unwrap_or(default.otp_length),
         otp_expiry_s: section.number("otp_expiry", 1, 86_400)?.unwrap_or(default.otp_expiry_s),
         test_otp,
+        test_otp_valid_until_s: section.time("test_otp_valid_until")?,
         template: section.text("template")?.unwrap_or(default.template),
         gateway,
     };
@@ -357,12 +367,14 @@ fn test_otp(mut section: Section<'_>) -> Result<BTreeMap<String, Secret>, Config
 fn rate_limit(mut section: Section<'_>) -> Result<RateLimitSection, ConfigError> {
     let default = RateLimitSection::default();
     let (email_sent, email_sent_refill) = section.rate("email_sent")?.unwrap_or((default.email_sent, None));
+    let (sms_sent, sms_sent_refill) = section.rate("sms_sent")?.unwrap_or((default.sms_sent, None));
     let mut limit =
         |key: &str, usual| section.number(key, 0, 1_000_000_000).map(|number| number.unwrap_or(usual));
     let limits = RateLimitSection {
         email_sent,
         email_sent_refill,
-        sms_sent: limit("sms_sent", default.sms_sent)?,
+        sms_sent,
+        sms_sent_refill,
         anonymous_users: limit("anonymous_users", default.anonymous_users)?,
         token_refresh: limit("token_refresh", default.token_refresh)?,
         sign_in_sign_ups: limit("sign_in_sign_ups", default.sign_in_sign_ups)?,
@@ -372,6 +384,7 @@ fn rate_limit(mut section: Section<'_>) -> Result<RateLimitSection, ConfigError>
         saml_assertion: limit("saml_assertion", default.saml_assertion)?,
         mfa: limit("mfa", default.mfa)?,
         oauth_register: limit("oauth_register", default.oauth_register)?,
+        passkey: limit("passkey", default.passkey)?,
     };
     section.finish();
     Ok(limits)

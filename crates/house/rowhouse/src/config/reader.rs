@@ -5,6 +5,8 @@ use super::{duration, known};
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use toml::{Table, Value};
 
 /// What can be wrong with the file.
@@ -193,6 +195,21 @@ impl<'a> Section<'a> {
         match value.as_str().and_then(duration::parse) {
             Some(duration) => Ok(Some(duration)),
             None => Err(self.wrong(key, "a duration such as \"1s\" or \"24h\"", &value)),
+        }
+    }
+
+    /// A point in time, in seconds since 1970.
+    pub(super) fn time(&mut self, key: &str) -> Result<Option<u64>, ConfigError> {
+        let Some(value) = self.take(key) else { return Ok(None) };
+        let text = match &value {
+            Value::String(text) => text.clone(),
+            Value::Datetime(time) => time.to_string(),
+            _ => String::new(),
+        };
+        let time = OffsetDateTime::parse(&text, &Rfc3339).ok();
+        match time.and_then(|time| u64::try_from(time.unix_timestamp()).ok()) {
+            Some(seconds) => Ok(Some(seconds)),
+            None => Err(self.wrong(key, "a time such as 2027-01-31T12:00:00Z", &value)),
         }
     }
 

@@ -285,11 +285,14 @@ fn every_key_of_the_clis_auth_section_is_honoured_or_told_of() {
         [auth.sms]
         otp_length = 7
         otp_expiry = 90
+        test_otp_valid_until = 2027-01-31T12:00:00Z
         [auth.rate_limit]
         sso = 1
         saml_assertion = 2
         mfa = 3
         oauth_register = 4
+        passkey = 5
+        sms_sent = "10/1m"
         [auth.linking]
         redirect_url = "https://app.test/in"
         [auth.id_tokens]
@@ -323,6 +326,9 @@ fn every_key_of_the_clis_auth_section_is_honoured_or_told_of() {
     assert_eq!((auth.sms.otp_length, auth.sms.otp_expiry_s), (7, 90));
     let limits = &auth.rate_limit;
     assert_eq!((limits.sso, limits.saml_assertion, limits.mfa, limits.oauth_register), (1, 2, 3, 4));
+    assert_eq!((limits.passkey, limits.sms_sent), (5, 10));
+    assert_eq!((limits.sms_sent_refill, limits.email_sent), (Some(Duration::from_secs(60)), 30));
+    assert_eq!(auth.sms.test_otp_valid_until_s, Some(1_801_396_800));
     let external = &auth.external;
     assert_eq!((&*external.redirect_url, &*external.ios_bundle_id), ("https://app.test/in", "test.app"));
     assert_eq!(external.id_token_issuers["https://gitlab.test"], ["one", "two"]);
@@ -333,6 +339,8 @@ fn every_key_of_the_clis_auth_section_is_honoured_or_told_of() {
         ),
         ("[auth.id_tokens.issuers]\n\"http://gitlab.test\" = [\"x\"]", "auth.id_tokens.issuers.http"),
         ("[auth]\nexternal_url = \"id.app.test\"", "auth.external_url: expected an address"),
+        ("[auth.sms]\ntest_otp_valid_until = \"soon\"", "auth.sms.test_otp_valid_until"),
+        ("[auth.rate_limit]\nsms_sent = \"10/0s\"", "auth.rate_limit.sms_sent"),
         ("[auth.mfa.phone]\notp_length = 4", "auth.mfa.phone.otp_length"),
     ] {
         assert!(read(text).unwrap_err().starts_with(field), "{text}");

@@ -156,7 +156,8 @@ impl Home {
             .with_clock(Arc::clone(&inner.clock));
         Ok(Running {
             rest: if is_own { rest } else { rest.with_pours(database.pours.clone()) },
-            auth: auth::Auth::new(auth_settings, database.auth.clone(), Arc::clone(&inner.clock)),
+            auth: auth::Auth::new(auth_settings, database.auth.clone(), Arc::clone(&inner.clock))
+                .with_counters(inner.counters.of(&project.reference)),
             storage: storage::Storage::new(
                 storage_settings,
                 database.storage.clone(),

@@ -4,6 +4,7 @@
 //! What a request needs of a project is remembered in a bounded cache. Services are made when the first request
 //! wants them and dropped when nobody has wanted them for a while; a dedicated project's server may sleep then.
 
+mod counters;
 mod databases;
 mod entities;
 mod files;
@@ -106,6 +107,7 @@ struct Inner {
     platform: Platform,
     settings: WireSettings,
     databases: Databases,
+    counters: counters::Shelf,
     clock: Arc<dyn Clock>,
     tenants: Mutex<LruCache<ProjectRef, Known>>,
     usages: usage::Usages,
@@ -135,6 +137,7 @@ impl Wire {
                 platform,
                 settings,
                 databases,
+                counters: counters::Shelf::default(),
                 clock,
                 tenants,
                 usages: usage::Usages::default(),
@@ -170,6 +173,8 @@ impl Wire {
                 homes.iter().for_each(|home| home.drop_if_idle(idle));
             }
             keep_budget(&homes, self.inner.settings.schema_bytes);
+            drop(homes);
+            self.inner.counters.sweep(self.inner.clock.now());
         }
     }
 

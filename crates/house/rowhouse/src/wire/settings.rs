@@ -9,7 +9,7 @@ use platform::{Endpoint, Project};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Relations of the platform inside a pooled project's schema.
 const HIDDEN_PREFIX: &str = "rowhouse_";
@@ -161,6 +161,10 @@ impl ProjectSettings {
         to.rate_limits.mfa = limit(from.rate_limit.mfa);
         to.rate_limits.oauth_register = limit(from.rate_limit.oauth_register);
         to.extra_settings.clone_from(&endpoint.extra_settings);
+        to.rate_limits.passkey = limit(from.rate_limit.passkey);
+        to.sms.sent_refill = from.rate_limit.sms_sent_refill;
+        let until = from.sms.test_otp_valid_until_s.map(Duration::from_secs);
+        to.sms.test_otp_until = until.and_then(|until| SystemTime::UNIX_EPOCH.checked_add(until));
         to.sms_test_otp = from.sms.test_otp.clone().into_iter().collect();
         to.mfa.totp_enroll = from.mfa.totp.enroll_enabled;
         to.mfa.totp_verify = from.mfa.totp.verify_enabled;

@@ -11,12 +11,12 @@ use crate::guard;
 use crate::handover;
 use crate::hook;
 use crate::issue::Grant;
-use crate::limits::Bucket;
-use crate::message::too_soon;
+use crate::limits::{Bucket, too_soon};
 use crate::notice;
 use crate::refusal::{Outcome, database, internal, invalid, refuse};
 use crate::reply;
 use crate::settings::Notification;
+use crate::sms;
 use crate::store::audit::Actor;
 use crate::store::db::{Step, Unit, first, last};
 use crate::store::factors;
@@ -57,7 +57,7 @@ pub(super) async fn challenge(auth: &Auth, call: &Call) -> Outcome<Response<Body
         let wait =
             one_time::wait_seconds(factor.last_challenged_at, auth.settings.sms.factor_max_frequency, now);
         if let Some(left) = wait {
-            return Err(refuse(429, "over_sms_send_rate_limit", too_soon(left)));
+            return Err(too_soon("over_sms_send_rate_limit", left));
         }
         if !super::otp::can_send(auth) {
             return Err(refuse(500, "unexpected_failure", "Failed to get SMS provider"));
@@ -117,29 +117,20 @@ pub(super) async fn verify(auth: &Auth, call: &Call) -> Outcome<Response<Body>> 
     if factor.factor_type == "webauthn" {
         webauthn_factor::check_form(params.webauthn.as_ref())?;
     }
-    let asked = Asked { factor, challenge: params.challenge_id.unwrap_or_default(), code: &code };
-    let mut ready = open(auth, call, &session, &asked, params.webauthn).await?;
-    if auth.settings.hooks.mfa_verification_attempt.is_some()
-        && factor.factor_type != "webauthn"
-        && ready.is_attempt()
-    {
-        // The hook writes in a transaction of its own: meanwhile none is open here, and then all is checked again.
-        let valid = ready.checked.is_ok();
-        ready.unit.rollback().await.map_err(database(FAILED))?;
-        let about = (factor.id, factor.factor_type.as_str());
-        if let Some(message) = hook::factor_attempt(auth, call, signed.user.id, about, valid).await? {
-            let ended = auth.db.one(sessions::delete_all(signed.user.id, None)).await;
-            ended.map_err(database(FAILED))?;
-            return Err(refuse(403, "mfa_verification_rejected", message));
-        }
-        ready = open(auth, call, &session, &asked, None).await?;
+    let mut asked =
+        Asked { factor, challenge: params.challenge_id.unwrap_or_default(), code: &code, approved: None };
+    if factor.factor_type != "webauthn" {
+        auth.limits.begin_guess(&guesses(factor), call.now)?;
+        asked.approved = approved(auth, call, &asked).await?;
     }
+    let ready = open(auth, call, &session, &asked, params.webauthn).await?;
+    let ready = ask_hook(auth, call, &session, &asked, ready).await?;
     let Ready { unit, checked, active, current } = ready;
     let (challenge, mark, factor_steps) = match checked {
         Ok(found) => found,
         Err(refusal) => {
             unit.rollback().await.map_err(database(FAILED))?;
-            note_wrong_code(auth, factor, &session, &refusal).await?;
+            note_refusal(auth, call, factor, &session, &refusal).await?;
             return Err(refusal);
         }
     };
@@ -170,11 +161,37 @@ pub(super) async fn verify(auth: &Auth, call: &Call) -> Outcome<Response<Body>> 
     Ok(Grant::new(auth, call, user, &session, next, method).await?.respond())
 }
 
+/// Tells the hook of an attempt. It may write in a transaction of its own: meanwhile none is open here, and then all is
+/// checked again.
+async fn ask_hook(
+    auth: &Auth,
+    call: &Call,
+    session: &Session,
+    asked: &Asked<'_>,
+    ready: Ready,
+) -> Outcome<Ready> {
+    let (factor, user) = (asked.factor, session.user_id);
+    let is_told = auth.settings.hooks.mfa_verification_attempt.is_some() && factor.factor_type != "webauthn";
+    if !is_told || !ready.is_attempt() {
+        return Ok(ready);
+    }
+    let valid = ready.checked.is_ok();
+    ready.unit.rollback().await.map_err(database(FAILED))?;
+    let about = (factor.id, factor.factor_type.as_str());
+    if let Some(message) = hook::factor_attempt(auth, call, user, about, valid).await? {
+        auth.db.one(sessions::delete_all(user, None)).await.map_err(database(FAILED))?;
+        return Err(refuse(403, "mfa_verification_rejected", message));
+    }
+    open(auth, call, session, asked, None).await
+}
+
 /// What somebody claims to prove.
 struct Asked<'a> {
     factor: &'a Factor,
     challenge: Uuid,
     code: &'a str,
+    /// What the company says of the code that it has made up.
+    approved: Option<bool>,
 }
 
 /// A proof that has been looked at, in a transaction that holds what it depends on.
@@ -211,11 +228,8 @@ async fn open(
     let [sessions, challenge, active, current] = results.as_slice() else { return Err(invalid(FAILED)) };
     let is_alive = sessions.iter().any(|row| row.text(0) == Some(session.id.to_string().as_str()));
     let challenge: Option<Challenge> = first(challenge).map_err(database(FAILED))?;
-    let checked = if is_alive {
-        check(auth, call, asked.factor, challenge, asked.code, webauthn)
-    } else {
-        Err(guard::no_session())
-    };
+    let checked =
+        if is_alive { check(auth, call, asked, challenge, webauthn) } else { Err(guard::no_session()) };
     let active = first(active).map_err(database(FAILED))?;
     let current = first(current).map_err(database(FAILED))?;
     Ok(Ready { unit, checked, active, current })
@@ -226,14 +240,32 @@ fn guesses(factor: &Factor) -> String {
     format!("factor {}", factor.id)
 }
 
-/// After too many wrong codes the session ends: who guesses needs the first factor again, and that takes its time.
-async fn note_wrong_code(
+/// What the company says of the code of a phone factor that it has made up. It is not asked unless there is a challenge.
+async fn approved(auth: &Auth, call: &Call, asked: &Asked<'_>) -> Outcome<Option<bool>> {
+    let (factor, phone) = (asked.factor, asked.factor.phone.as_deref().unwrap_or_default());
+    if factor.factor_type != "phone" || !sms::codes_are_elsewhere(auth) {
+        return Ok(None);
+    }
+    let found = auth.db.one(factors::challenge_lock(asked.challenge, factor.id)).await;
+    let found: Option<Challenge> = first(&found.map_err(database(FAILED))?).map_err(database(FAILED))?;
+    match check_challenge(auth, call, found) {
+        Ok(_) => Ok(sms::approved(auth, phone, asked.code).await),
+        Err(_) => Ok(Some(false)),
+    }
+}
+
+/// After too many wrong codes the session ends: who guesses needs the first factor again, and that takes its time. What
+/// was no answer to a challenge was no guess.
+async fn note_refusal(
     auth: &Auth,
+    call: &Call,
     factor: &Factor,
     session: &Session,
     refusal: &crate::refusal::Refusal,
 ) -> Outcome<()> {
-    if refusal.fault.code == "mfa_verification_failed" && auth.limits.count_wrong_code(&guesses(factor)) {
+    if refusal.fault.code != WRONG_CODE {
+        auth.limits.end_guess(&guesses(factor));
+    } else if auth.limits.count_wrong_code(&guesses(factor), call.now) {
         tracing::warn!(factor = %factor.id, "too many wrong codes of a second factor: its session ends");
         let ended = auth.db.one(sessions::delete(session.id, session.user_id)).await;
         ended.map_err(database(FAILED))?;
@@ -241,15 +273,8 @@ async fn note_wrong_code(
     Ok(())
 }
 
-/// The challenge that the code answers, and what marks the code as used.
-fn check(
-    auth: &Auth,
-    call: &Call,
-    factor: &Factor,
-    challenge: Option<Challenge>,
-    code: &str,
-    webauthn: Option<webauthn_factor::Params>,
-) -> Outcome<(Uuid, String, Vec<Step>)> {
+/// The challenge, if it is open to an answer from there.
+fn check_challenge(auth: &Auth, call: &Call, challenge: Option<Challenge>) -> Outcome<Challenge> {
     let challenge = challenge.ok_or_else(|| {
         refuse(422, "mfa_factor_not_found", "MFA factor with the provided challenge ID not found")
     })?;
@@ -265,13 +290,27 @@ fn check(
         );
         return Err(refuse(422, "mfa_challenge_expired", message));
     }
+    Ok(challenge)
+}
+
+/// The challenge that the code answers, and what marks the code as used.
+fn check(
+    auth: &Auth,
+    call: &Call,
+    asked: &Asked<'_>,
+    challenge: Option<Challenge>,
+    webauthn: Option<webauthn_factor::Params>,
+) -> Outcome<(Uuid, String, Vec<Step>)> {
+    let (factor, code) = (asked.factor, asked.code);
+    let challenge = check_challenge(auth, call, challenge)?;
     if factor.factor_type == "webauthn" {
         let steps = webauthn_factor::check(auth, call, factor, &challenge, webauthn)?;
         return Ok((challenge.id, String::new(), steps));
     }
     if factor.factor_type == "phone" {
         let sent = challenge.otp_code.as_deref().unwrap_or_default();
-        if sent.is_empty() || !token::same_secret(sent.as_bytes(), code.as_bytes()) {
+        let is_sent = || !sent.is_empty() && token::same_secret(sent.as_bytes(), code.as_bytes());
+        if !asked.approved.unwrap_or_else(is_sent) {
             return Err(refuse(422, WRONG_CODE, "Invalid MFA Phone code entered"));
         }
         return Ok((challenge.id, sent.to_owned(), Vec::new()));

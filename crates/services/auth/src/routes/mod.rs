@@ -259,8 +259,51 @@ fn wants_captcha(endpoint: Endpoint, call: &Call) -> bool {
     }
 }
 
+/// Who signs up: nobody in particular where both are missing.
+#[derive(serde::Deserialize)]
+struct Newcomer {
+    #[serde(default)]
+    email: Option<String>,
+    #[serde(default)]
+    phone: Option<String>,
+}
+
+/// What a request is counted under before anything is done for it, such as asking somebody about a captcha. The other
+/// endpoints count once they know who is calling.
+fn bucket(auth: &Auth, endpoint: Endpoint, call: &Call) -> Outcome<Option<Bucket>> {
+    Ok(Some(match endpoint {
+        Endpoint::Signup => {
+            let newcomer: Newcomer = call.json()?;
+            let is_given = |field: Option<String>| field.is_some_and(|text| !text.is_empty());
+            let is_named = is_given(newcomer.email) || is_given(newcomer.phone);
+            if is_named { Bucket::Signup } else { Bucket::Anonymous }
+        }
+        Endpoint::Recover => Bucket::Recover,
+        Endpoint::Resend => Bucket::Resend,
+        Endpoint::MagicLink => Bucket::MagicLink,
+        Endpoint::Otp => Bucket::Otp,
+        Endpoint::VerifyGet | Endpoint::VerifyPost => Bucket::Verify,
+        Endpoint::Token => match &*call.form("grant_type") {
+            "password" | "refresh_token" | "pkce" | "id_token" => Bucket::Token,
+            "web3" => Bucket::Web3,
+            _ => return Ok(None),
+        },
+        Endpoint::OAuthToken => Bucket::Token,
+        Endpoint::Sso => auth.service_provider().map(|_| Bucket::Sso)?,
+        Endpoint::SamlAcs => auth.service_provider().map(|_| Bucket::SamlAssertion)?,
+        Endpoint::PasskeyAuthenticationOptions => {
+            passkeys::check_enabled(auth)?;
+            Bucket::Passkey
+        }
+        _ => return Ok(None),
+    }))
+}
+
 /// Answers a request.
 pub(crate) async fn run(auth: &Auth, endpoint: Endpoint, call: &Call) -> Outcome<Response<Body>> {
+    if let Some(bucket) = bucket(auth, endpoint, call)? {
+        auth.limits.count(bucket, &auth.settings, call)?;
+    }
     if wants_captcha(endpoint, call) {
         captcha::check(auth, call).await?;
     }
@@ -346,18 +389,13 @@ pub(crate) async fn run(auth: &Auth, endpoint: Endpoint, call: &Call) -> Outcome
 
 /// `POST /token`: by the kind of grant.
 async fn token(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
-    let grant = call.form("grant_type");
-    if !matches!(grant.as_str(), "password" | "refresh_token" | "pkce" | "id_token" | "web3") {
-        return Err(refuse(400, "invalid_credentials", "unsupported_grant_type"));
-    }
-    let bucket = if grant == "web3" { Bucket::Web3 } else { Bucket::Token };
-    auth.limits.count(bucket, &auth.settings, call)?;
-    match grant.as_str() {
+    match &*call.form("grant_type") {
         "password" => password_grant::run(auth, call).await,
         "refresh_token" => refresh_grant::run(auth, call).await,
         "id_token" => id_token_grant::run(auth, call).await,
         "web3" => web3_grant::run(auth, call).await,
-        _ => pkce_grant::run(auth, call).await,
+        "pkce" => pkce_grant::run(auth, call).await,
+        _ => Err(refuse(400, "invalid_credentials", "unsupported_grant_type")),
     }
 }
 

@@ -6,7 +6,6 @@ use crate::call::Call;
 use crate::flow::oauth_client::Credentials;
 use crate::flow::{pkce, scope};
 use crate::issue::{Grant, NewSession};
-use crate::limits::Bucket;
 use crate::refusal::{Outcome, Refusal, Shape, database, internal, oauth, refuse};
 use crate::store::audit::Actor;
 use crate::store::db::{first, last};
@@ -54,7 +53,6 @@ impl Params {
 
 pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
     oauth_clients::check_enabled(auth)?;
-    auth.limits.count(Bucket::Token, &auth.settings, call)?;
     let client = authenticate(auth, call).await?;
     let params = Params::read(call)?;
     if params.grant_type.is_empty() {

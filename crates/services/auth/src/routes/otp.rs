@@ -8,8 +8,8 @@ use crate::flow::one_time::{OneTime, wait_seconds};
 use crate::flow::pkce::{Challenge, ChallengeFields};
 use crate::guard::audience;
 use crate::handover;
-use crate::limits::Bucket;
-use crate::message::{self, Kind, Recipient, too_soon};
+use crate::limits::too_soon;
+use crate::message::{self, Kind, Recipient};
 use crate::moment::Moment;
 use crate::refusal::{Outcome, database, invalid, refuse};
 use crate::reply;
@@ -45,7 +45,6 @@ struct Params {
 }
 
 pub(super) async fn otp(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
-    auth.limits.count(Bucket::Otp, &auth.settings, call)?;
     let params: Params = call.json()?;
     let email = params.email.clone().unwrap_or_default();
     let phone = params.phone.clone().unwrap_or_default();
@@ -67,7 +66,6 @@ pub(super) async fn otp(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
 }
 
 pub(super) async fn magic_link(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
-    auth.limits.count(Bucket::MagicLink, &auth.settings, call)?;
     let params: Params = call.json()?;
     let email = params.email.clone().unwrap_or_default();
     if email.is_empty() {
@@ -245,7 +243,7 @@ fn code_steps(
 ) -> Outcome<Vec<Step>> {
     let (settings, now) = (&auth.settings, call.now);
     if let Some(left) = wait_seconds(last_sent, settings.sms_max_frequency, now) {
-        return Err(refuse(429, "over_sms_send_rate_limit", too_soon(left)));
+        return Err(too_soon("over_sms_send_rate_limit", left));
     }
     let mut token = OneTime::new(phone, settings.sms_otp_length, false);
     let test = test_code(auth, phone);

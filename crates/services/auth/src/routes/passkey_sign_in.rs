@@ -4,7 +4,6 @@ use super::passkeys::{Answer, check_enabled, offered, party, session_data, take,
 use crate::Auth;
 use crate::call::Call;
 use crate::issue::NewSession;
-use crate::limits::Bucket;
 use crate::refusal::{Outcome, Refusal, database, refuse};
 use crate::store::audit::Actor;
 use crate::store::db::{first, last};
@@ -21,7 +20,6 @@ const FAILED: &str = "Database error granting user";
 
 pub(super) async fn options(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
     check_enabled(auth)?;
-    auth.limits.count(Bucket::Passkey, &auth.settings, call)?;
     let (party, challenge, id) = (party(auth)?, token::random_bytes::<32>(), Uuid::new_v4());
     let options = webauthn::request_options(&party, &challenge, timeout_ms(auth), &[]);
     let data = session_data(&party, &challenge, None);

@@ -6,7 +6,6 @@ use crate::flow::address;
 use crate::flow::pkce::ChallengeFields;
 use crate::guard::audience;
 use crate::handover;
-use crate::limits::Bucket;
 use crate::message::{self, Kind, Recipient};
 use crate::refusal::{Outcome, database, invalid, refuse};
 use crate::reply;
@@ -28,7 +27,6 @@ struct Params {
 }
 
 pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
-    auth.limits.count(Bucket::Recover, &auth.settings, call)?;
     if !auth.settings.email_enabled {
         return Err(refuse(400, "email_provider_disabled", "Email logins are disabled"));
     }

@@ -6,7 +6,6 @@ use crate::flow::address;
 use crate::flow::pkce::{Challenge, ChallengeFields};
 use crate::guard::audience;
 use crate::handover;
-use crate::limits::Bucket;
 use crate::message::{self, Kind, Recipient};
 use crate::refusal::{Outcome, database, invalid, refuse};
 use crate::reply;
@@ -32,7 +31,6 @@ struct Params {
 }
 
 pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
-    auth.limits.count(Bucket::Resend, &auth.settings, call)?;
     let params: Params = call.json()?;
     let kind = params.kind.unwrap_or_default();
     let (email, phone) = (params.email.unwrap_or_default(), params.phone.unwrap_or_default());

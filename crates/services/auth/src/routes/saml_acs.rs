@@ -6,7 +6,6 @@ use crate::call::Call;
 use crate::external::{self, Arrival, Besides, Ended, Ending, Purpose, Spent};
 use crate::flow::{attribute_mapping, redirect};
 use crate::guard::audience;
-use crate::limits::Bucket;
 use crate::moment::Moment;
 use crate::refusal::{Outcome, Refusal, database, internal, invalid, refuse};
 use crate::reply;
@@ -36,7 +35,6 @@ struct Begun {
 
 pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
     let service = auth.service_provider()?;
-    auth.limits.count(Bucket::SamlAssertion, &auth.settings, call)?;
     match answer(auth, call, service).await {
         Ok(location) => Ok(reply::found(&location)),
         Err(refusal) => {

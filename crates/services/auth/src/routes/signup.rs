@@ -8,7 +8,6 @@ use crate::guard::audience;
 use crate::handover::{self, Unsent};
 use crate::hook;
 use crate::issue::NewSession;
-use crate::limits::Bucket;
 use crate::message::{self, Kind, Recipient};
 use crate::refusal::{Outcome, Refusal, database, invalid, refuse};
 use crate::reply;
@@ -80,11 +79,9 @@ pub(super) async fn run(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
         if !settings.anonymous_enabled {
             return Err(refuse(422, "anonymous_provider_disabled", "Anonymous sign-ins are disabled"));
         }
-        auth.limits.count(Bucket::Anonymous, settings, call)?;
         check_open(auth)?;
         return anonymous(auth, call, params.data.unwrap_or_default()).await;
     }
-    auth.limits.count(Bucket::Signup, settings, call)?;
     check_open(auth)?;
     let secret = given(&params.password);
     if secret.is_empty() {

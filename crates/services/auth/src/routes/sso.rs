@@ -3,7 +3,6 @@
 use crate::Auth;
 use crate::call::Call;
 use crate::flow::pkce::ChallengeFields;
-use crate::limits::Bucket;
 use crate::refusal::{Outcome, database, internal, invalid, refuse};
 use crate::reply;
 use crate::store::db::first;
@@ -36,7 +35,6 @@ struct Params {
 /// `POST /sso`
 pub(super) async fn start(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
     let service = auth.service_provider()?;
-    auth.limits.count(Bucket::Sso, &auth.settings, call)?;
     let params: Params = call.json()?;
     let provider = find(auth, &params).await?;
     if !provider.is_enabled() {

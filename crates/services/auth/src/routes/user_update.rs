@@ -11,8 +11,10 @@ use crate::notice;
 use crate::refusal::{Outcome, database, invalid, refuse};
 use crate::reply;
 use crate::settings::Notification;
+use crate::sms;
 use crate::store::audit::Actor;
 use crate::store::db::{Step, first, last};
+use crate::store::one_time_tokens::Purpose;
 use crate::store::records::User;
 use crate::store::users::{self, Patch};
 use crate::store::{identities, one_time_tokens, sessions};
@@ -158,7 +160,7 @@ async fn new_password(
     if settings.update_password_require_reauthentication {
         let fresh = signed.session.as_ref().is_some_and(|session| call.now <= session.created_at.plus(FRESH));
         if !fresh {
-            check_nonce(auth, call, user, params.nonce.as_deref().unwrap_or_default())?;
+            check_nonce(auth, call, user, params.nonce.as_deref().unwrap_or_default()).await?;
         }
     }
     if let Some(hash) = user.password_hash() {
@@ -186,7 +188,7 @@ fn is_recovery(signed: &Signed) -> bool {
     methods.iter().any(|m| matches!(m.authentication_method.as_str(), "otp" | "magiclink" | "recovery"))
 }
 
-fn check_nonce(auth: &Auth, call: &Call, user: &User, nonce: &str) -> Outcome<()> {
+async fn check_nonce(auth: &Auth, call: &Call, user: &User, nonce: &str) -> Outcome<()> {
     if nonce.is_empty() {
         return Err(refuse(400, "reauthentication_needed", "Password update requires reauthentication"));
     }
@@ -194,14 +196,27 @@ fn check_nonce(auth: &Auth, call: &Call, user: &User, nonce: &str) -> Outcome<()
         "" => (user.phone(), auth.settings.sms_otp_expiry),
         email => (email, auth.settings.mailer_otp_expiry),
     };
+    let (stored, sent) = (user.reauthentication_token.as_deref(), user.reauthentication_sent_at);
+    let is_sent = stored.is_some_and(|stored| !stored.is_empty());
+    let is_expected = is_sent && !address.is_empty() && !one_time::is_expired(sent, expiry, call.now);
     let hash = one_time::hash(address, nonce);
-    let stored = user.reauthentication_token.as_deref();
-    if address.is_empty()
-        || !one_time::is_valid(&hash, stored, user.reauthentication_sent_at, expiry, call.now)
-    {
-        return Err(refuse(422, "reauthentication_not_valid", "Nonce has expired or is invalid"));
+    let mut is_right = is_expected && one_time::is_valid(&hash, stored, sent, expiry, call.now);
+    if is_expected && user.email().is_empty() && super::otp::test_code(auth, address).is_none() {
+        is_right = sms::approved(auth, address, nonce).await.unwrap_or(is_right);
     }
-    Ok(())
+    let name = format!("nonce {}", user.id);
+    if is_right {
+        auth.limits.forget_wrong_codes(&name);
+        return Ok(());
+    }
+    if is_expected && auth.limits.count_wrong_code(&name, call.now) {
+        tracing::warn!(user = %user.id, "too many wrong nonces: the one on its way is void");
+        let patch = Patch::new().text("reauthentication_token", "");
+        let purpose = Some(Purpose::Reauthentication);
+        let steps = vec![patch.on(user.id, call.now), one_time_tokens::clear(user.id, purpose)];
+        auth.db.run(steps).await.map_err(database("Error updating user"))?;
+    }
+    Err(refuse(422, "reauthentication_not_valid", "Nonce has expired or is invalid"))
 }
 
 fn write(

@@ -9,7 +9,6 @@ use crate::flow::{address, redirect};
 use crate::guard::audience;
 use crate::handover;
 use crate::issue::{Grant, NewSession};
-use crate::limits::Bucket;
 use crate::message;
 use crate::moment::Moment;
 use crate::refusal::{Outcome, Refusal, Shape, database, invalid, refuse};
@@ -93,7 +92,6 @@ enum Verified {
 }
 
 pub(super) async fn post(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
-    auth.limits.count(Bucket::Verify, &auth.settings, call)?;
     if auth.settings.mail.confirm_page && confirm_page::is_pressed(call) {
         return follow(auth, call).await;
     }
@@ -110,7 +108,6 @@ pub(super) async fn post(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
 }
 
 pub(super) async fn get(auth: &Auth, call: &Call) -> Outcome<Response<Body>> {
-    auth.limits.count(Bucket::Verify, &auth.settings, call)?;
     if auth.settings.mail.confirm_page && !call.query("type").is_empty() && !call.query("token").is_empty() {
         return Ok(confirm_page::show(call.query("type")));
     }
@@ -217,12 +214,7 @@ async fn verify(
     flow: Option<&'static str>,
 ) -> Outcome<Verified> {
     let find = find(kind, proof, &audience(&auth.settings, call, None))?;
-    let approved = match proof {
-        Proof::Texted { phone, code, .. } if super::otp::test_code(auth, phone).is_none() => {
-            sms::approved(auth, phone, code).await
-        }
-        _ => None,
-    };
+    let approved = approved(auth, call, kind, proof, &find).await?;
     // Locked, so that of two who bring the same code only the first finds it.
     let (unit, results) =
         auth.db.begin(vec![find.locking("u")]).await.map_err(database("Database error finding user"))?;
@@ -256,6 +248,28 @@ async fn verify(
     }
 }
 
+/// What the company says of a code that it has made up. It is not asked unless the user waits for one.
+async fn approved(auth: &Auth, call: &Call, kind: &str, proof: &Proof, find: &Step) -> Outcome<Option<bool>> {
+    let Proof::Texted { phone, code, .. } = proof else { return Ok(None) };
+    if !sms::codes_are_elsewhere(auth) || super::otp::test_code(auth, phone).is_some() {
+        return Ok(None);
+    }
+    let rows = auth.db.one(find.clone()).await.map_err(database("Database error finding user"))?;
+    let user: Option<User> = first(&rows).map_err(database(FAILED))?;
+    let is_expected = user.is_some_and(|user| {
+        let (token, sent) = match kind {
+            "phone_change" => (&user.phone_change_token, user.phone_change_sent_at),
+            _ => (&user.confirmation_token, user.confirmation_sent_at),
+        };
+        let is_expired = one_time::is_expired(sent, auth.settings.sms_otp_expiry, call.now);
+        token.as_deref().is_some_and(|token| !token.is_empty()) && !is_expired && !user.is_banned(call.now)
+    });
+    if !is_expected {
+        return Ok(Some(false));
+    }
+    Ok(sms::approved(auth, phone, code).await)
+}
+
 /// What the proof is of, if it is the user's.
 fn accept(
     auth: &Auth,
@@ -274,7 +288,7 @@ fn accept(
 /// After too many wrong codes the right ones are taken away, so that nobody can try them all.
 fn guess_steps(auth: &Auth, call: &Call, proof: &Proof, user: Option<&User>) -> Vec<Step> {
     let Some(user) = user.filter(|_| !matches!(proof, Proof::Hash(_))) else { return Vec::new() };
-    if !auth.limits.count_wrong_code(proof.address()) {
+    if !auth.limits.count_wrong_code(proof.address(), call.now) {
         return Vec::new();
     }
     tracing::warn!(user = %user.id, "too many wrong one-time codes: those on their way are void");

@@ -16,6 +16,8 @@ pub struct SmsSettings {
     pub test_otp_until: Option<SystemTime>,
     pub factor_max_frequency: Duration,
     pub factor_otp_length: usize,
+    /// After how long there may be one message more; without it the limit is for each hour.
+    pub sent_refill: Option<Duration>,
 }
 
 impl Default for SmsSettings {
@@ -27,6 +29,7 @@ impl Default for SmsSettings {
             test_otp_until: None,
             factor_max_frequency: Duration::from_secs(60),
             factor_otp_length: 6,
+            sent_refill: None,
         }
     }
 }

@@ -10,6 +10,7 @@ mod delivery;
 mod factors;
 mod hooks;
 mod http_hooks;
+mod limits;
 mod links;
 mod messages;
 mod oauth_clients;

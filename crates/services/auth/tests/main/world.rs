@@ -1,6 +1,6 @@
 //! One service on one fresh database, with a clock that the test turns.
 
-use auth::{Auth, Settings};
+use auth::{Auth, Counters, Settings};
 use axum::body::Body;
 use http::{HeaderMap, Request};
 use http_body_util::BodyExt;
@@ -131,6 +131,13 @@ impl World {
         let clock = Arc::new(TestClock(AtomicU64::new(1_800_000_000_123)));
         let auth = Arc::new(Auth::new(settings, pool, Arc::clone(&clock) as Arc<dyn Clock>));
         World { auth, database, clock }
+    }
+
+    /// The same project after its services were dropped and made anew, with what had been counted of it.
+    pub fn renewed(self, settings: Settings, counters: Arc<Counters>) -> World {
+        let World { database, clock, .. } = self;
+        let made = Auth::new(settings, pool(&database), Arc::clone(&clock) as Arc<dyn Clock>);
+        World { auth: Arc::new(made.with_counters(counters)), database, clock }
     }
 
     pub fn advance(&self, seconds: u64) {
