@@ -93,7 +93,8 @@ async fn every_bucket_of_the_reference_is_there_with_its_default() {
     }
     // One bucket each for what belongs together.
     for what in [("GET", "/verify"), ("POST", "/token?grant_type=refresh_token"), ("POST", "/oauth/token")] {
-        assert_eq!(reach(&world, "1.1.1.1", what, "", &json!({})).await.0, 0, "{what:?}");
+        let answer = from(&world, "1.1.1.1", what, "", &json!({})).await;
+        assert_eq!(answer.refusal(), (429, "over_request_rate_limit"), "{what:?}");
     }
     // Others are not concerned.
     assert_eq!(from(&world, "2.2.2.2", ("POST", "/otp"), "", &json!({})).await.status, 400);
