@@ -163,7 +163,7 @@ impl Storage {
     async fn next_event(&self) -> Result<Option<Duration>, Refusal> {
         let rows = self.events_step(events::next_due()).await?;
         let seconds = rows.first().and_then(|row| row.text(0)?.parse::<f64>().ok());
-        Ok(seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()))
+        Ok(seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok()))
     }
 
     async fn events_step(&self, step: crate::db::Step) -> Result<pg::Rows, Refusal> {

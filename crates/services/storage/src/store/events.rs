@@ -52,10 +52,10 @@ where id = $1::bigint";
     Step::new(sql, [param(id), param(after.as_secs())])
 }
 
-/// After how many seconds the next event is due; null when there is none.
+/// After how many seconds the next event is due, less than none when it is late; null when there is none.
 pub(crate) fn next_due() -> Step {
     let sql = "
-select greatest(0, extract(epoch from min(next_at) - now()))::double precision::text
+select extract(epoch from min(next_at) - now())::double precision::text
 from storage.event_outbox";
     Step::new(sql, [])
 }

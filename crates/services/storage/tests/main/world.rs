@@ -44,7 +44,7 @@ const BEFORE: &str = "
 pub struct World {
     pub storage: Storage,
     pub database: Database,
-    _bodies: Bodies,
+    bodies: Bodies,
 }
 
 /// A folder for bodies that goes with the test.
@@ -88,7 +88,14 @@ impl Answer {
 pub async fn dedicated() -> World {
     let script = format!("{BEFORE}alter role service_role bypassrls;{}", storage::schema::dedicated());
     let database = Postgres::shared().await.database_like("dedicated", &script).await;
-    make(database, Tenancy::Dedicated, Vec::new()).await
+    make(database, Tenancy::Dedicated, |_| ()).await
+}
+
+/// The same with other settings.
+pub async fn dedicated_with(change: impl FnOnce(&mut Settings)) -> World {
+    let script = format!("{BEFORE}alter role service_role bypassrls;{}", storage::schema::dedicated());
+    let database = Postgres::shared().await.database_like("dedicated", &script).await;
+    make(database, Tenancy::Dedicated, change).await
 }
 
 /// A database that pooled projects share. Roles belong to a server: shards have their own, where none passes by
@@ -102,11 +109,11 @@ pub async fn shard() -> Database {
 
 /// A pooled project in a shard.
 pub async fn pooled(shard: &Database, app: u32) -> World {
-    let settings = vec![("rowhouse.app_id".to_owned(), app.to_string())];
-    make(shard.clone(), Tenancy::Pooled, settings).await
+    let extra = vec![("rowhouse.app_id".to_owned(), app.to_string())];
+    make(shard.clone(), Tenancy::Pooled, |settings| settings.extra_settings = extra).await
 }
 
-async fn make(database: Database, tenancy: Tenancy, extra_settings: Vec<(String, String)>) -> World {
+async fn make(database: Database, tenancy: Tenancy, change: impl FnOnce(&mut Settings)) -> World {
     static COUNTER: AtomicU32 = AtomicU32::new(0);
     let number = COUNTER.fetch_add(1, Ordering::Relaxed);
     let dir = std::env::temp_dir().join(format!("rowhouse-storage-{}-{number}", std::process::id()));
@@ -116,11 +123,11 @@ async fn make(database: Database, tenancy: Tenancy, extra_settings: Vec<(String,
     }));
     let mut settings = Settings::new(project, Arc::new(KeySet::from_secret(SECRET)));
     settings.tenancy = tenancy;
-    settings.extra_settings = extra_settings;
+    change(&mut settings);
     let config = Config { user: "authenticator".to_owned(), ..database.config.clone() };
     let pool = Pool::new(config, PoolOptions::default());
     let storage = Storage::new(settings, pool, Machinery { blobs }, Arc::new(SystemClock));
-    World { storage, database, _bodies: Bodies(dir) }
+    World { storage, database, bodies: Bodies(dir) }
 }
 
 /// The token of a role.
@@ -181,5 +188,26 @@ impl World {
         let rows =
             self.post(&format!("/object/list/{bucket}"), token, json!({ "prefix": prefix })).await.ok();
         rows.as_array().unwrap().iter().map(|row| row["name"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// How many bodies are on the disk, those that are being written included.
+    pub fn bodies(&self) -> usize {
+        self.files().len()
+    }
+
+    /// Deletes all bodies behind the storage's back.
+    pub fn lose_bodies(&self) {
+        self.files().iter().for_each(|file| std::fs::remove_file(file).unwrap());
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let (mut files, mut folders) = (Vec::new(), vec![self.bodies.0.clone()]);
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() { folders.push(path) } else { files.push(path) }
+            }
+        }
+        files
     }
 }
