@@ -46,7 +46,7 @@ const REST = [
   [/^head of what is saved$/, /content-disposition/, 'HEAD answers what GET would'],
   [/token$/, /^headers.tus-resumable$/, 'on every answer of the protocol'],
   [/./, /^headers.upload-expires$/, 'the reference says so on other stores only', ({ reference }) => reference === undefined],
-  [/^(create|head)/, /^headers.content-(type|length)$/, 'nothing has no type', ({ ours, reference }) => ours === undefined || (ours === '0' && reference === undefined)],
+  [/^(create|head|signed: (create|head|once))/, /^headers.content-(type|length)$/, 'nothing has no type', ({ ours, reference }) => ours === undefined || (ours === '0' && reference === undefined)],
   [/^terminate the finished$/, /./, 'says why'],
   [/^create with dots$/, /^(body|headers.content-length)$/, "the reference tells its folder's name"],
   [/^head without a version$/, /./, 'an empty version is a wrong one'],
