@@ -50,7 +50,7 @@ impl Storage {
             }
             Err(refused) => {
                 crate::log(&refused);
-                Err(refused.fault.message.into())
+                Err(refused.fault.message)
             }
         }
     }
