@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { after, before, describe, it } from 'node:test'
+import ws from 'ws'
 import { createClient } from '@supabase/supabase-js'
 import * as tus from 'tus-js-client'
 import { cleanUp, relaunch, start } from '../lib/program.mjs'
@@ -16,7 +17,7 @@ describe('tus-js-client', () => {
   before(async () => {
     program = await start()
     key = program.env.SERVICE_ROLE_KEY
-    service = createClient(program.env.API_URL, key)
+    service = createClient(program.env.API_URL, key, { realtime: { transport: ws } })
     const { error } = await service.storage.createBucket('files')
     assert.equal(error, null)
   })
