@@ -20,7 +20,9 @@ use base64::Engine;
 use bytes::Bytes;
 use connect::Connector;
 use http::{HeaderValue, Request, Response, Uri, header};
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Body;
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use std::net::SocketAddr;
@@ -75,10 +77,13 @@ pub enum Error {
     Io(String),
 }
 
+type AnyError = Box<dyn std::error::Error + Send + Sync>;
+type AnyBody = UnsyncBoxBody<Bytes, AnyError>;
+
 /// An HTTP client for addresses that are not ours. Cheap to clone; clones share their limits.
 #[derive(Clone)]
 pub struct Client {
-    http: legacy::Client<Connector, Full<Bytes>>,
+    http: legacy::Client<Connector, AnyBody>,
     connector: Connector,
     calls: Arc<Semaphore>,
 }
@@ -140,7 +145,16 @@ impl Client {
     /// Sends a request with an absolute URL and reads the whole answer, whatever its status. User and password
     /// in the URL become an `Authorization` header unless there is one.
     pub async fn send(&self, request: Request<Bytes>, limits: Limits) -> Result<Response<Bytes>, Error> {
-        let request = prepare(request)?;
+        self.send_body(request.map(Full::new), limits).await
+    }
+
+    /// The same with a body that comes piece by piece, and is never whole in memory.
+    pub async fn send_body<B>(&self, request: Request<B>, limits: Limits) -> Result<Response<Bytes>, Error>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<AnyError>,
+    {
+        let request = prepare(request.map(|body| body.map_err(Into::into).boxed_unsync()))?;
         let call = async {
             let _turn = self.calls.acquire().await.map_err(|_| Error::Timeout)?;
             let answer = self.http.request(request).await.map_err(|error| failed(&error))?;
@@ -161,7 +175,7 @@ impl Client {
 }
 
 /// The request as it is sent.
-fn prepare(request: Request<Bytes>) -> Result<Request<Full<Bytes>>, Error> {
+fn prepare<B>(request: Request<B>) -> Result<Request<B>, Error> {
     let (mut head, body) = request.into_parts();
     let authority = head.uri.authority().ok_or_else(|| Error::Address("it has no host".to_owned()))?;
     if !matches!(head.uri.scheme_str(), Some("http" | "https")) {
@@ -182,7 +196,7 @@ fn prepare(request: Request<Bytes>) -> Result<Request<Full<Bytes>>, Error> {
         head.uri = Uri::from_parts(parts).map_err(|_| malformed())?;
     }
     head.headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(AGENT));
-    Ok(Request::from_parts(head, Full::new(body)))
+    Ok(Request::from_parts(head, body))
 }
 
 /// What went wrong, as callers tell it apart.
@@ -212,7 +226,7 @@ fn root(error: &(dyn std::error::Error + 'static)) -> String {
 mod tests {
     use super::*;
 
-    fn prepared(url: &str) -> Result<Request<Full<Bytes>>, Error> {
+    fn prepared(url: &str) -> Result<Request<Bytes>, Error> {
         prepare(Request::get(url).body(Bytes::new()).unwrap())
     }
 

@@ -20,6 +20,7 @@ mod orient;
 mod pixels;
 mod queue;
 mod renderer;
+mod room;
 mod saliency;
 
 pub use cache::{Budget, Cache, Key};
@@ -27,7 +28,7 @@ pub use error::{Error, Excess};
 pub use format::{Format, Kind};
 pub use limits::Limits;
 pub use options::{Compass, Gravity, Options, Resize};
-pub use renderer::{Renderer, Settings};
+pub use renderer::{Renderer, Settings, Ticket};
 
 use bytes::Bytes;
 

@@ -49,7 +49,7 @@ impl Pixels {
     }
 
     pub fn alpha(&self) -> bool {
-        self.channels % 2 == 0
+        self.channels.is_multiple_of(2)
     }
 
     pub fn pixel_type(&self) -> PixelType {

@@ -14,48 +14,34 @@ pub(crate) struct Bounds {
     pub waiting_each: usize,
     /// Most that run at once, of one owner.
     pub running_each: usize,
-    /// Most weight that waits, of all owners.
-    pub weight: u64,
 }
 
 /// What waits and what runs.
 pub(crate) struct Queue<T> {
     bounds: Bounds,
-    lines: HashMap<String, VecDeque<(u64, T)>>,
+    lines: HashMap<String, VecDeque<T>>,
     /// Owners with a line, next first.
     turn: VecDeque<String>,
     running: HashMap<String, usize>,
     waiting: usize,
-    weight: u64,
 }
 
 impl<T> Queue<T> {
     pub fn new(bounds: Bounds) -> Self {
-        Self {
-            bounds,
-            lines: HashMap::new(),
-            turn: VecDeque::new(),
-            running: HashMap::new(),
-            waiting: 0,
-            weight: 0,
-        }
+        Self { bounds, lines: HashMap::new(), turn: VecDeque::new(), running: HashMap::new(), waiting: 0 }
     }
 
     /// Puts work at the end of its owner's line; gives it back when there is no room.
-    pub fn push(&mut self, owner: &str, weight: u64, work: T) -> Result<(), T> {
+    pub fn push(&mut self, owner: &str, work: T) -> Result<(), T> {
         let of_owner = self.lines.get(owner).map_or(0, VecDeque::len);
-        if self.waiting >= self.bounds.waiting
-            || of_owner >= self.bounds.waiting_each
-            || self.weight.saturating_add(weight) > self.bounds.weight
-        {
+        if self.waiting >= self.bounds.waiting || of_owner >= self.bounds.waiting_each {
             return Err(work);
         }
         if of_owner == 0 {
             self.turn.push_back(owner.to_owned());
         }
-        self.lines.entry(owner.to_owned()).or_default().push_back((weight, work));
+        self.lines.entry(owner.to_owned()).or_default().push_back(work);
         self.waiting += 1;
-        self.weight += weight;
         Ok(())
     }
 
@@ -65,14 +51,13 @@ impl<T> Queue<T> {
         let next = self.turn.iter().position(|owner| self.running.get(owner).is_none_or(|n| *n < each))?;
         let owner = self.turn.remove(next)?;
         let line = self.lines.get_mut(&owner)?;
-        let (weight, work) = line.pop_front()?;
+        let work = line.pop_front()?;
         if line.is_empty() {
             self.lines.remove(&owner);
         } else {
             self.turn.push_back(owner.clone());
         }
         self.waiting -= 1;
-        self.weight -= weight;
         *self.running.entry(owner.clone()).or_default() += 1;
         Some((owner, work))
     }
@@ -89,15 +74,12 @@ impl<T> Queue<T> {
 
     /// Drops what nobody wants any more.
     pub fn retain(&mut self, wanted: impl Fn(&T) -> bool) {
-        let (mut waiting, mut weight) = (0, 0);
         for line in self.lines.values_mut() {
-            line.retain(|(_, work)| wanted(work));
-            waiting += line.len();
-            weight += line.iter().map(|(weight, _)| weight).sum::<u64>();
+            line.retain(&wanted);
         }
         self.lines.retain(|_, line| !line.is_empty());
         self.turn.retain(|owner| self.lines.contains_key(owner));
-        (self.waiting, self.weight) = (waiting, weight);
+        self.waiting = self.lines.values().map(VecDeque::len).sum();
     }
 
     pub fn waiting(&self) -> usize {
@@ -110,16 +92,16 @@ mod tests {
     use super::*;
 
     fn queue() -> Queue<u32> {
-        Queue::new(Bounds { waiting: 6, waiting_each: 4, running_each: 2, weight: 100 })
+        Queue::new(Bounds { waiting: 6, waiting_each: 4, running_each: 2 })
     }
 
     #[test]
     fn owners_take_turns_and_none_takes_all() {
         let mut queue = queue();
         for work in 1..=4 {
-            queue.push("a", 1, work).expect("room");
+            queue.push("a", work).expect("room");
         }
-        queue.push("b", 1, 10).expect("room");
+        queue.push("b", 10).expect("room");
         let order: Vec<_> = std::iter::from_fn(|| queue.pop()).map(|(_, work)| work).collect();
         assert_eq!(order, [1, 10, 2], "the third of a waits for the first two");
         queue.done("a");
@@ -129,19 +111,18 @@ mod tests {
     }
 
     #[test]
-    fn room_is_bounded_in_number_and_weight() {
+    fn room_is_bounded() {
         let mut queue = queue();
         for work in 0..4 {
-            queue.push("a", 1, work).expect("room");
+            queue.push("a", work).expect("room");
         }
-        assert_eq!(queue.push("a", 1, 5), Err(5), "no more of one owner");
-        assert_eq!(queue.push("b", 97, 5), Err(5), "too heavy");
-        queue.push("b", 1, 5).expect("room");
-        queue.push("c", 1, 6).expect("room");
-        assert_eq!(queue.push("d", 1, 7), Err(7), "no more at all");
+        assert_eq!(queue.push("a", 5), Err(5), "no more of one owner");
+        queue.push("b", 5).expect("room");
+        queue.push("c", 6).expect("room");
+        assert_eq!(queue.push("d", 7), Err(7), "no more at all");
         queue.retain(|work| *work > 4);
         assert_eq!(queue.waiting(), 2);
-        queue.push("a", 96, 8).expect("room again");
+        queue.push("a", 8).expect("room again");
         let order: Vec<_> = std::iter::from_fn(|| queue.pop()).map(|(_, work)| work).collect();
         assert_eq!(order, [5, 6, 8]);
     }

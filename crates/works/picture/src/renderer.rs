@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use crate::limits::Admission;
 use crate::queue::{Bounds, Queue};
+use crate::room::Room;
 use crate::{Error, Excess, Limits, Options, Rendered, job};
 
 /// A thread that has had nothing to do for so long ends.
@@ -23,8 +24,8 @@ pub struct Settings {
     pub niceness: i32,
     /// Most pictures that wait; a quarter of them from one owner.
     pub queue: usize,
-    /// Most bytes of sources that wait.
-    pub queue_bytes: u64,
+    /// Most bytes of sources in memory, on their way or waiting; half of them of one owner.
+    pub source_bytes: u64,
     /// How long a caller waits, in the line and for the work together.
     pub time_limit: Duration,
     /// Most memory that all jobs take together, by estimate.
@@ -41,7 +42,7 @@ impl Default for Settings {
             threads: (cores / 2).max(2),
             niceness: 10,
             queue: 256,
-            queue_bytes: 256 * 1024 * 1024,
+            source_bytes: 256 * 1024 * 1024,
             time_limit: Duration::from_secs(15),
             memory: 1024 * 1024 * 1024,
             limits: Limits::default(),
@@ -81,6 +82,7 @@ struct Shared {
 
 struct State {
     queue: Queue<Job>,
+    room: Room,
     threads: usize,
     idle: usize,
     closed: bool,
@@ -113,12 +115,18 @@ impl Renderer {
             waiting: settings.queue,
             waiting_each: (settings.queue / 4).max(1),
             running_each: (settings.threads - 1).max(1),
-            weight: settings.queue_bytes,
+        };
+        let state = State {
+            queue: Queue::new(bounds),
+            room: Room::new(settings.source_bytes, settings.source_bytes / 2),
+            threads: 0,
+            idle: 0,
+            closed: false,
         };
         let shared = Shared {
             settings,
             work,
-            state: Mutex::new(State { queue: Queue::new(bounds), threads: 0, idle: 0, closed: false }),
+            state: Mutex::new(state),
             work_came: Condvar::new(),
             memory: Mutex::new(settings.memory),
             memory_came: Condvar::new(),
@@ -131,22 +139,54 @@ impl Renderer {
         &self.handle.shared.settings
     }
 
-    /// Renders `source` for `owner`. A caller that goes away takes its work out of the line; work that has begun ends
-    /// at its next stage.
-    pub async fn render(&self, owner: &str, source: Bytes, options: &Options) -> Result<Rendered, Error> {
+    /// Makes sure that a source of `bytes` will find room, before it is read. Whoever asks for more than their share
+    /// is refused at once.
+    pub fn admit(&self, owner: &str, bytes: u64) -> Result<Ticket, Error> {
         let shared = &self.handle.shared;
-        if source.len() as u64 > shared.settings.limits.source_bytes {
+        if bytes > shared.settings.limits.source_bytes {
             return Err(Error::TooLarge(Excess::Bytes));
         }
+        if !shared.lock().room.take(owner, bytes) {
+            return Err(Error::Busy);
+        }
+        Ok(Ticket { renderer: self.clone(), owner: owner.to_owned(), bytes })
+    }
+
+    /// Renders a `source` that is in memory already.
+    pub async fn render(&self, owner: &str, source: Bytes, options: &Options) -> Result<Rendered, Error> {
+        self.admit(owner, source.len() as u64)?.render(source, options).await
+    }
+}
+
+/// The right to have one source in memory, until it is dropped.
+pub struct Ticket {
+    renderer: Renderer,
+    owner: String,
+    bytes: u64,
+}
+
+impl Ticket {
+    /// Renders the source. A caller that goes away takes its work out of the line; work that has begun ends at its
+    /// next stage.
+    pub async fn render(self, source: Bytes, options: &Options) -> Result<Rendered, Error> {
+        if source.len() as u64 > self.bytes {
+            return Err(Error::TooLarge(Excess::Bytes));
+        }
+        let shared = &self.renderer.handle.shared;
         let (answer, result) = oneshot::channel();
         let deadline = Instant::now() + shared.settings.time_limit;
-        let weight = source.len() as u64;
-        shared.submit(owner, weight, Job { source, options: *options, deadline, answer })?;
+        shared.submit(&self.owner, Job { source, options: *options, deadline, answer })?;
         match tokio::time::timeout_at(deadline.into(), result).await {
             Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(Error::Timeout),
-            Err(_) => Err(Error::Timeout),
+            // The work was dropped because the time was up just then.
+            Ok(Err(_)) | Err(_) => Err(Error::Timeout),
         }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.renderer.handle.shared.lock().room.give_back(&self.owner, self.bytes);
     }
 }
 
@@ -155,11 +195,11 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn submit(self: &Arc<Self>, owner: &str, weight: u64, job: Job) -> Result<(), Error> {
+    fn submit(self: &Arc<Self>, owner: &str, job: Job) -> Result<(), Error> {
         let mut state = self.lock();
-        if let Err(job) = state.queue.push(owner, weight, job) {
+        if let Err(job) = state.queue.push(owner, job) {
             state.queue.retain(Job::wanted);
-            state.queue.push(owner, weight, job).map_err(|_| Error::Busy)?;
+            state.queue.push(owner, job).map_err(|_| Error::Busy)?;
         }
         if state.idle == 0 && state.threads < self.settings.threads {
             let shared = Arc::clone(self);

@@ -162,3 +162,16 @@ async fn a_source_over_the_limit_never_waits() {
     let refused = renderer.render("a", Bytes::from_static(b"12345"), &Options::default()).await;
     assert_eq!(refused, Err(Error::TooLarge(Excess::Bytes)));
 }
+
+#[tokio::test]
+async fn sources_in_memory_are_bounded() {
+    let renderer = Renderer::new(Settings { source_bytes: 10, ..settings() });
+    let ticket = renderer.admit("a", 5).expect("room");
+    assert_eq!(renderer.admit("a", 1).err(), Some(Error::Busy));
+    let other = renderer.admit("b", 5).expect("room");
+    assert_eq!(renderer.admit("c", 1).err(), Some(Error::Busy));
+    drop(other);
+    let longer = ticket.render(Bytes::from_static(b"123456"), &Options::default()).await;
+    assert_eq!(longer, Err(Error::TooLarge(Excess::Bytes)), "more than was said");
+    assert!(renderer.admit("a", 5).is_ok(), "the ticket is back");
+}

@@ -73,7 +73,7 @@ async fn a_camera_s_orientation_is_applied() {
 #[tokio::test]
 async fn smart_gravity_finds_the_detail() {
     let detail = |x: u32, y: u32| {
-        if x > 150 && (x / 4 + y / 4) % 2 == 0 { Rgb([0, 0, 255]) } else { Rgb([250, 250, 250]) }
+        if x > 150 && (x / 4 + y / 4).is_multiple_of(2) { Rgb([0, 0, 255]) } else { Rgb([250, 250, 250]) }
     };
     let source =
         samples::file(&DynamicImage::ImageRgb8(RgbImage::from_fn(200, 50, detail)), ImageFormat::Png);
