@@ -25,7 +25,7 @@ pub async fn machinery(data: &DataDir, args: &FilesArgs) -> anyhow::Result<stora
     let blobs = Store::disk(root.clone(), blob::Durability::Fsync)
         .await
         .with_context(|| format!("files cannot be kept in {}", root.display()))?;
-    Ok(storage::Machinery { blobs })
+    Ok(storage::Machinery::new(blobs))
 }
 
 /// The object store that an address such as `s3://bucket/prefix` names.

@@ -17,8 +17,10 @@ mod metadata;
 mod mime;
 mod names;
 mod refusal;
+mod render;
 mod routes;
 mod s3;
+pub mod scan;
 pub mod schema;
 mod schema_check;
 mod serve;
@@ -33,6 +35,8 @@ mod upload;
 mod usage;
 
 pub use events::{Bell, Listener};
+pub use render::Pictures;
+pub use scan::Scanner;
 pub use settings::{ImageSettings, S3Key, S3Settings, Settings};
 pub use sweep::Swept;
 pub use usage::{Counted, Holdings, Usage};
@@ -47,6 +51,29 @@ use std::sync::Arc;
 pub struct Machinery {
     /// Where bodies are.
     pub blobs: blob::Store,
+    /// Makes pictures smaller; nothing: pictures are not rendered.
+    pub pictures: Option<Pictures>,
+    /// Looks at files before they become readable; nothing: nobody does.
+    pub scanner: Option<Scanner>,
+}
+
+impl Machinery {
+    /// Machinery that keeps files and does nothing else with them.
+    pub fn new(blobs: blob::Store) -> Machinery {
+        Machinery { blobs, pictures: None, scanner: None }
+    }
+
+    /// With pictures rendered.
+    #[must_use]
+    pub fn with_pictures(self, pictures: Pictures) -> Machinery {
+        Machinery { pictures: Some(pictures), ..self }
+    }
+
+    /// With files looked at.
+    #[must_use]
+    pub fn with_scanner(self, scanner: Scanner) -> Machinery {
+        Machinery { scanner: Some(scanner), ..self }
+    }
 }
 
 impl std::fmt::Debug for Machinery {

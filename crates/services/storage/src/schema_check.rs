@@ -97,6 +97,22 @@ impl Fields {
         None
     }
 
+    /// Any number.
+    pub(crate) fn number(&mut self, name: &str) -> Option<f64> {
+        let number = match self.members.remove(name)? {
+            Value::Number(number) => number.as_f64(),
+            Value::String(text) if !text.trim().is_empty() => text.trim().parse().ok(),
+            Value::Null => Some(0.0),
+            Value::Bool(is) => Some(f64::from(u8::from(is))),
+            _ => None,
+        };
+        let number = number.filter(|number| number.is_finite());
+        if number.is_none() {
+            self.say(name, "must be number");
+        }
+        number
+    }
+
     /// A whole number that must be there.
     pub(crate) fn required_integer(&mut self, name: &str, least: i64) -> i64 {
         if !self.members.contains_key(name) {
@@ -160,6 +176,16 @@ impl Fields {
     /// A member as it is.
     pub(crate) fn raw(&mut self, name: &str) -> Option<Value> {
         self.members.remove(name)
+    }
+
+    /// Says that a member is missing.
+    pub(crate) fn missing(&mut self, name: &str) {
+        self.wrong.push(format!("{} must have required property '{name}'", self.place));
+    }
+
+    /// Adds something that is wrong with the whole.
+    pub(crate) fn wrong_whole(&mut self, what: &str) {
+        self.wrong.push(format!("{} {what}", self.place));
     }
 
     /// Adds something that is wrong.

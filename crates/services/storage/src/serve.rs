@@ -120,7 +120,7 @@ impl Storage {
         answer(StatusCode::OK, headers, Body::empty())
     }
 
-    fn object_headers(&self, call: &Call, found: &Found, manner: Manner) -> HeaderMap {
+    pub(crate) fn object_headers(&self, call: &Call, found: &Found, manner: Manner) -> HeaderMap {
         let metadata = &found.metadata;
         let mut headers = HeaderMap::with_capacity(12);
         headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
@@ -171,7 +171,7 @@ pub(crate) fn disposition(name: &str) -> String {
     format!("attachment; filename={name}; filename*=UTF-8''{name}")
 }
 
-fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+pub(crate) fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     // What cannot stand in a header came from a row; the header is left out then.
     if let Ok(value) = HeaderValue::from_str(value)
         && !value.is_empty()

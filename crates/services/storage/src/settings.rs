@@ -50,11 +50,13 @@ pub struct ImageSettings {
     pub enabled: bool,
     /// The longest side, in pixels, that may be asked for.
     pub side_max: u32,
+    /// Pixels of the largest source; nothing: what the renderer allows.
+    pub pixels_max: Option<u64>,
 }
 
 impl Default for ImageSettings {
     fn default() -> Self {
-        ImageSettings { enabled: true, side_max: 2000 }
+        ImageSettings { enabled: true, side_max: 2000, pixels_max: None }
     }
 }
 

@@ -58,7 +58,9 @@ async fn read(
     let scope = call.scope(identity, operation);
     let found = storage.find(&scope, right, &target.bucket, &target.key).await?;
     if call.method == Method::HEAD {
-        return Ok(storage.head(call, &found));
+        let mut response = storage.head(call, &found);
+        crate::render::echo(storage, call, &mut response)?;
+        return Ok(response);
     }
     storage.serve(call, &found, Manner::default()).await
 }

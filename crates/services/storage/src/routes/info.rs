@@ -52,6 +52,7 @@ async fn show(
     if let Some(at) = found.modified() {
         set(header::LAST_MODIFIED, &http_date(at));
     }
+    crate::render::echo(storage, call, &mut response)?;
     Ok(response)
 }
 

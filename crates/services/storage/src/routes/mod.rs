@@ -33,6 +33,7 @@ async fn once(storage: &Storage, call: &Call, body: Incoming) -> Outcome<Respons
     let read = matches!(call.method, Method::GET | Method::HEAD);
     match (first, read) {
         ("object", _) => object(storage, call, rest, body).await,
+        ("render", true) => crate::render::answer(storage, call, rest).await,
         ("bucket", _) => bucket::answer(storage, call, rest, body).await,
         ("cdn", false) if call.method == Method::DELETE => system::purge(storage, call, rest),
         ("status", true) if rest.is_empty() => Ok(empty(StatusCode::OK)),

@@ -7,13 +7,13 @@ use crate::db::{As, Work};
 use crate::find::Right;
 use crate::names::{BucketName, ObjectKey};
 use crate::refusal::{self, Outcome};
+use crate::render::Transform;
 use crate::routes::upload::wanted;
-use crate::schema_check::Fields;
 use crate::signed;
 use crate::store::objects;
 use axum::body::Body;
 use http::Response;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::collections::HashSet;
 
 /// The most objects that are signed at once.
@@ -34,53 +34,22 @@ pub(crate) async fn one(
     let transform = fields.object("transform").filter(|options| !options.is_empty());
     fields.finish()?;
     let transform = match transform {
-        Some(options) if storage.settings.images.enabled => Some(Transform::of(options)?),
+        Some(options) if storage.settings.images.enabled => {
+            let transform = Transform::of_body(options, &storage.settings.images)?;
+            Some((transform.claim(), transform.format_word())).filter(|(claim, _)| !claim.is_empty())
+        }
         _ => None,
     };
     let scope = call.scope(identity, "storage.object.sign");
     let found = storage.find(&scope, Right::Policies, &target.bucket, &target.key).await;
     let found = found.map_err(|refused| refused.instead("NoSuchBucket", refusal::no_key))?;
     let of = (found.bucket.as_str(), found.key.as_str());
-    let options = transform.as_ref().map(|t| (t.text.as_str(), t.format.as_deref()));
+    let options = transform.as_ref().map(|(claim, format)| (claim.as_str(), *format));
     let token =
         signed::download(&storage.settings, of, options, call.unix_seconds(), seconds.unsigned_abs())?;
     let way = if transform.is_some() { "/render/image/sign/" } else { "/object/sign/" };
     let url = [way, of.0, "/", of.1, "?token=", &token].concat();
     Ok(json(&json!({ "signedURL": url })))
-}
-
-/// Options of a picture, as a token holds them: `width:100,resize:cover`.
-struct Transform {
-    text: String,
-    format: Option<String>,
-}
-
-impl Transform {
-    /// Checks what is asked for; the words are those of the query of a rendered picture.
-    fn of(members: Map<String, Value>) -> Outcome<Transform> {
-        let mut fields = Fields::new("body/transform", members);
-        let mut parts = Vec::new();
-        let mut numbers = |name: &'static str, least: i64, most: i64, fields: &mut Fields| {
-            if let Some(number) = fields.integer(name, least) {
-                if number > most {
-                    fields.wrong(name, &format!("must be <= {most}"));
-                }
-                parts.push(format!("{name}:{number}"));
-            }
-        };
-        numbers("height", 0, i64::MAX, &mut fields);
-        numbers("width", 0, i64::MAX, &mut fields);
-        numbers("quality", 20, 100, &mut fields);
-        if let Some(mode) = fields.one_of("resize", &["cover", "contain", "fill"]) {
-            parts.insert(
-                parts.len() - usize::from(parts.last().is_some_and(|p| p.starts_with("quality"))),
-                format!("resize:{mode}"),
-            );
-        }
-        let format = fields.one_of("format", &["origin", "avif", "webp"]).map(str::to_owned);
-        fields.finish()?;
-        Ok(Transform { text: parts.join(","), format })
-    }
 }
 
 /// `POST /object/sign/<bucket>`

@@ -73,7 +73,28 @@ impl Storage {
         done.map_err(|error| refusal::internal("Internal server error").caused_by(error))?
     }
 
-    /// Has the row name the body.
+    /// Has the scanner look at a new body. A copy was looked at when it was uploaded.
+    async fn look_at(
+        &self,
+        scope: &Scope,
+        wanted: &Wanted,
+        finished: &Finished,
+        probes: bool,
+    ) -> Outcome<()> {
+        let Some(scanner) = self.machinery.scanner.as_ref() else { return Ok(()) };
+        if !finished.checks_limits || finished.written.size == 0 {
+            return Ok(());
+        }
+        if probes {
+            // Nobody has files scanned that they may not store.
+            let bucket = self.permit(scope, wanted).await?;
+            wanted.fits(&bucket, finished.written.size)?;
+        }
+        let body = self.machinery.blobs.read(&self.new_key(finished.version), None).await?;
+        scanner.look(&self.settings.project, body).await
+    }
+
+    /// Has the scanner look at the body, then the row name it.
     pub(crate) async fn commit(
         &self,
         scope: &Scope,
@@ -84,6 +105,7 @@ impl Storage {
         if wanted.key.is_folder_mark() && finished.written.size > 0 {
             return Err(self.after_bucket(scope, wanted, refusal::too_large()).await);
         }
+        self.look_at(scope, wanted, &finished, probes).await?;
         let etag =
             finished.etag.clone().unwrap_or_else(|| format!("\"{}\"", hex::encode(finished.written.md5)));
         let metadata = self.metadata(wanted, &finished, &etag).json();
