@@ -83,7 +83,24 @@ pub struct StartArgs {
     #[arg(long)]
     pub detach: bool,
     #[command(flatten)]
+    pub scanner: ScannerArgs,
+    #[command(flatten)]
     pub postgres: PostgresArgs,
+}
+
+/// Who looks at uploaded files.
+#[derive(Debug, Args, Clone)]
+pub struct ScannerArgs {
+    /// Have every uploaded file looked at before anybody can read it: clamd:/path/of/socket, clamd://host:port, or
+    /// the URL of an HTTP scanner
+    #[arg(long, value_name = "ADDRESS", env = "ROWHOUSE_SCANNER")]
+    pub scanner: Option<String>,
+    /// Sent to an HTTP scanner as a bearer token
+    #[arg(long, value_name = "TOKEN", env = "ROWHOUSE_SCANNER_TOKEN", hide_env_values = true)]
+    pub scanner_token: Option<String>,
+    /// Take files all the same when the scanner fails
+    #[arg(long, requires = "scanner")]
+    pub scanner_optional: bool,
 }
 
 /// Which PostgreSQL to use.
@@ -184,6 +201,8 @@ pub struct ServeArgs {
     pub db_idle: u64,
     #[command(flatten)]
     pub files: FilesArgs,
+    #[command(flatten)]
+    pub scanner: ScannerArgs,
     #[command(flatten)]
     pub postgres: PostgresArgs,
 }

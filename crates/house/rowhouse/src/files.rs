@@ -5,11 +5,11 @@ use crate::data_dir::DataDir;
 use anyhow::{Context, bail};
 use blob::{Azure, Gcs, S3, Store};
 
-/// What storage needs of the machine: files lie below the data directory, or where the operator wants them.
+/// The place of files: they lie below the data directory, or where the operator wants them.
 ///
 /// # Errors
 /// When the folder cannot be made, or the address of the object store makes no sense.
-pub async fn machinery(data: &DataDir, args: &FilesArgs) -> anyhow::Result<storage::Machinery> {
+pub async fn store(data: &DataDir, args: &FilesArgs) -> anyhow::Result<Store> {
     if let Some(url) = &args.url {
         let secret = match &args.secret_file {
             Some(path) => tokio::fs::read_to_string(path).await.with_context(|| {
@@ -17,9 +17,7 @@ pub async fn machinery(data: &DataDir, args: &FilesArgs) -> anyhow::Result<stora
             })?,
             None => String::new(),
         };
-        let blobs =
-            elsewhere(url, args, secret.trim()).context("the object store for files cannot be used")?;
-        return Ok(storage::Machinery { blobs });
+        return elsewhere(url, args, secret.trim()).context("the object store for files cannot be used");
     }
     let root = data.path().join("files");
     let blobs = Store::disk(root.clone(), blob::Durability::Fsync)

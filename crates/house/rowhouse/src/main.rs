@@ -12,6 +12,7 @@ mod house;
 mod keyring;
 mod local;
 mod logs;
+mod machinery;
 mod mailroom;
 mod migrations;
 mod moving;

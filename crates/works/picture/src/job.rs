@@ -12,7 +12,7 @@ use crate::limits::Admission;
 use crate::options::{Gravity, Options};
 use crate::orient::{self, Rect};
 use crate::pixels::{Decoded, Pixels};
-use crate::{Error, Excess, Kind, Rendered, saliency};
+use crate::{Error, Excess, Kind, Rendered, colour, saliency};
 
 /// Renders. `going` is asked between the stages whether anybody still waits for the result.
 pub(crate) fn render(
@@ -28,13 +28,17 @@ pub(crate) fn render(
         admission.limits.pixels = admission.limits.pixels.min(pixels);
     }
     let kind = Kind::of(source).ok_or(Error::Invalid)?;
-    let decoded = decode(source, kind, admission)?;
+    let mut decoded = decode(source, kind, admission)?;
+    let profile = decoded.profile.take();
     go_on(going)?;
     let format = options.format.unwrap_or_else(|| kind.natural(decoded.pixels.alpha()));
     let stored = (decoded.pixels.width, decoded.pixels.height);
     let shown = orient::shown(stored, decoded.orientation);
     let sizes = geometry::sizes(shown, options, &admission.limits, format);
-    let image = resize(decoded, &sizes, options.gravity)?;
+    let mut image = resize(decoded, &sizes, options.gravity)?;
+    if let Some(profile) = profile {
+        image = colour::to_srgb(image, &profile);
+    }
     go_on(going)?;
     let bytes = encode(image, format, options.quality.unwrap_or_else(|| format.quality()))?;
     Ok(Rendered { bytes, content_type: format.content_type() })
@@ -46,7 +50,7 @@ fn go_on(going: &dyn Fn() -> bool) -> Result<(), Error> {
 
 /// Cuts, scales and turns.
 fn resize(decoded: Decoded, sizes: &Sizes, gravity: Gravity) -> Result<DynamicImage, Error> {
-    let Decoded { pixels, orientation } = decoded;
+    let Decoded { pixels, orientation, .. } = decoded;
     let stored = (pixels.width, pixels.height);
     let shown = orient::shown(stored, orientation);
     if sizes.result == shown {

@@ -8,6 +8,7 @@
 //! one side given keeps the ratio in all modes (there it cuts the picture instead), and only a first frame is shown.
 
 mod cache;
+mod colour;
 mod decode;
 mod encode;
 mod error;

@@ -15,10 +15,12 @@ pub(crate) struct Pixels {
     pub data: Vec<u8>,
 }
 
-/// A decoded source: its pixels and how they are to be turned.
+/// A decoded source: its pixels, how they are to be turned, and what their colours mean.
 pub(crate) struct Decoded {
     pub pixels: Pixels,
     pub orientation: Orientation,
+    /// An ICC profile.
+    pub profile: Option<Vec<u8>>,
 }
 
 impl Pixels {

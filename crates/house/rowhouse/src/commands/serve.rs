@@ -103,7 +103,7 @@ async fn open(
             limits: ProjectLimits::default(),
             body_memory: gateway::Memory::default(),
             pools: PoolSizes::default(),
-            files: crate::files::machinery(&plan.data, &args.files).await?,
+            files: crate::machinery::machinery(&plan.data, &args.files, &args.scanner).await?,
             limits_clients: true,
             outbound: outbound::Client::new(reach(args))?,
             local_mail: None,

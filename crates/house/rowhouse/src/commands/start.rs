@@ -1,6 +1,6 @@
 //! `rowhouse start`: the local stack of a folder.
 
-use crate::cli::{FilesArgs, LOCAL_DATA, Output, PostgresArgs, StartArgs};
+use crate::cli::{FilesArgs, LOCAL_DATA, Output, PostgresArgs, ScannerArgs, StartArgs};
 use crate::config::{self, Loaded};
 use crate::data_dir::DataDir;
 use crate::desk::Desk;
@@ -51,7 +51,8 @@ pub async fn run(args: StartArgs, surroundings: Surroundings) -> anyhow::Result<
         idle_sleep: None,
     };
     let platform = Box::pin(plan.open()).await?;
-    let stack = Stack { local: LocalProject::new(&workdir, loaded), plan, api, db, mailroom };
+    let local = LocalProject::new(&workdir, loaded);
+    let stack = Stack { local, plan, api, db, mailroom, scanner: args.scanner.clone() };
     let opened = tokio::select! {
         opened = Box::pin(stack.open(platform.clone())) => opened,
         signal = signals.wait() => Err(anyhow::anyhow!("stopped ({signal}) before it was ready")),
@@ -81,11 +82,12 @@ struct Stack {
     api: TcpListener,
     db: TcpListener,
     mailroom: Option<Mailroom>,
+    scanner: ScannerArgs,
 }
 
 impl Stack {
     async fn open(self, platform: Platform) -> anyhow::Result<(House, Map<String, Value>, Report)> {
-        let Stack { local, plan, api, db, mailroom } = self;
+        let Stack { local, plan, api, db, mailroom, scanner } = self;
         let report = Box::pin(local.bring_up(&platform)).await?;
         let default_project = Some(local.reference().clone());
         let addresses = Addresses {
@@ -109,7 +111,7 @@ impl Stack {
                 limits: ProjectLimits::default(),
                 body_memory: gateway::Memory::default(),
                 pools: PoolSizes::default(),
-                files: crate::files::machinery(&plan.data, &FilesArgs::default()).await?,
+                files: crate::machinery::machinery(&plan.data, &FilesArgs::default(), &scanner).await?,
                 limits_clients: false,
                 // Hooks and providers of one's own machine are what development is about.
                 outbound: outbound::Client::new(outbound::Reach::Anywhere)?,

@@ -167,5 +167,8 @@ impl super::Wire {
         if let Err(error) = self.inner.settings.files.blobs.delete_project(project).await {
             tracing::warn!(%project, %error, "the files of a deleted project are still there");
         }
+        if let Some(pictures) = &self.inner.settings.files.pictures {
+            pictures.forget(project).await;
+        }
     }
 }

@@ -50,9 +50,10 @@ fn with(
     admission.admit(width, height, bytes_per_pixel)?;
     // Damaged camera notes are no reason to refuse a picture.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let profile = decoder.icc_profile().unwrap_or_default();
     decoder.set_limits(admission.for_image()).map_err(refused)?;
     let image = DynamicImage::from_decoder(decoder).map_err(refused)?;
-    Ok(Decoded { pixels: Pixels::from_image(image), orientation })
+    Ok(Decoded { pixels: Pixels::from_image(image), orientation, profile })
 }
 
 fn refused(error: ImageError) -> Error {
