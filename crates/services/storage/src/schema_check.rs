@@ -99,7 +99,7 @@ impl Fields {
 
     /// Any number.
     pub(crate) fn number(&mut self, name: &str) -> Option<f64> {
-        let number = match self.members.remove(name)? {
+        let number = match self.take(name)? {
             Value::Number(number) => number.as_f64(),
             Value::String(text) if !text.trim().is_empty() => text.trim().parse().ok(),
             Value::Null => Some(0.0),
