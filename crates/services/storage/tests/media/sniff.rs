@@ -1,6 +1,8 @@
 //! Buckets that take only some types look at what the bytes say.
 
 use crate::place::{Place, halves, place, place_with, service};
+use axum::body::Body;
+use http::Method;
 use image::ImageFormat;
 use serde_json::json;
 
@@ -24,13 +26,10 @@ async fn a_page_is_no_picture() {
         assert_eq!(place.bodies().await, 1);
         place.upload("open/b.png", "image/png", file).await;
         assert_eq!(place.bodies().await, 2, "a bucket without a list takes everything");
-        let gone = place.send(
-            http::Method::DELETE,
-            "/object/open/b.png",
-            &[("authorization", &format!("Bearer {}", service()))],
-            axum::body::Body::empty(),
-        );
-        assert_eq!(gone.await.status, 200);
+        let bearer = format!("Bearer {}", service());
+        let headers = [("authorization", bearer.as_str())];
+        let gone = place.send(Method::DELETE, "/object/open/b.png", &headers, Body::empty()).await;
+        assert_eq!(gone.status, 200);
     }
 }
 
