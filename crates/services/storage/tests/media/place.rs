@@ -101,8 +101,9 @@ pub async fn place_with(
     let budget = Budget { total: 1 << 24, each: 1 << 24 };
     let cache = Cache::open(dir.join("pictures"), budget).await.unwrap();
     let pictures = Pictures::new(Renderer::new(picture::Settings::default()), Some(cache));
-    let project =
-        ProjectRef::from_random(std::array::from_fn(|at| (number as u8).wrapping_mul(31) + at as u8));
+    let project = ProjectRef::from_random(std::array::from_fn(|at| {
+        (number as u8).wrapping_mul(31).wrapping_add(at as u8)
+    }));
     let mut settings = Settings::new(project.clone(), Arc::new(KeySet::from_secret(SECRET)));
     configure(&mut settings);
     let script = format!("{BEFORE}{}", storage::schema::dedicated());

@@ -148,7 +148,7 @@ async fn started(
     let config = Config { user: "authenticator".to_owned(), ..database.config.clone() };
     let pool = Pool::new(config, PoolOptions::default());
     let clock: Arc<dyn Clock> = Arc::<Ahead>::clone(clock);
-    (Storage::new(settings.clone(), pool, Machinery { blobs: blobs.clone() }, clock), blobs)
+    (Storage::new(settings.clone(), pool, Machinery::new(blobs.clone()), clock), blobs)
 }
 
 pub fn id(number: u8) -> String {

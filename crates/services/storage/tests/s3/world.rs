@@ -148,7 +148,7 @@ async fn make(
     configure(&mut settings);
     let config = Config { user: "authenticator".to_owned(), ..database.config.clone() };
     let pool = Pool::new(config, PoolOptions::default());
-    let storage = Storage::new(settings, pool, Machinery { blobs: blobs.clone() }, Arc::new(SystemClock));
+    let storage = Storage::new(settings, pool, Machinery::new(blobs.clone()), Arc::new(SystemClock));
     World { storage, database, project, blobs, _bodies: Bodies(dir) }
 }
 
