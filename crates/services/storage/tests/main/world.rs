@@ -126,13 +126,8 @@ async fn make(database: Database, tenancy: Tenancy, change: impl FnOnce(&mut Set
     change(&mut settings);
     let config = Config { user: "authenticator".to_owned(), ..database.config.clone() };
     let pool = Pool::new(config, PoolOptions::default());
-<<<<<<< HEAD
     let storage = Storage::new(settings, pool, Machinery::new(blobs), Arc::new(SystemClock));
     World { storage, database, bodies: Bodies(dir) }
-=======
-    let storage = Storage::new(settings, pool, Machinery::new(blobs), Arc::new(SystemClock));
-    World { storage, database, _bodies: Bodies(dir) }
->>>>>>> e7e0ab1 (Storage: tests make machinery as the program does)
 }
 
 /// The token of a role.
