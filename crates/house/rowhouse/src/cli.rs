@@ -2,6 +2,7 @@
 
 use crate::commands::hook::HookCommand;
 use crate::commands::s3_keys::S3KeyCommand;
+use crate::machinery::ScannerArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -86,21 +87,6 @@ pub struct StartArgs {
     pub scanner: ScannerArgs,
     #[command(flatten)]
     pub postgres: PostgresArgs,
-}
-
-/// Who looks at uploaded files.
-#[derive(Debug, Args, Clone)]
-pub struct ScannerArgs {
-    /// Have every uploaded file looked at before anybody can read it: clamd:/path/of/socket, clamd://host:port, or
-    /// the URL of an HTTP scanner
-    #[arg(long, value_name = "ADDRESS", env = "ROWHOUSE_SCANNER")]
-    pub scanner: Option<String>,
-    /// Sent to an HTTP scanner as a bearer token
-    #[arg(long, value_name = "TOKEN", env = "ROWHOUSE_SCANNER_TOKEN", hide_env_values = true)]
-    pub scanner_token: Option<String>,
-    /// Take files all the same when the scanner fails
-    #[arg(long, requires = "scanner")]
-    pub scanner_optional: bool,
 }
 
 /// Which PostgreSQL to use.

@@ -1,14 +1,30 @@
 //! What storage needs of the machine: where files are, and who works on them: the renderer of pictures, the scanner.
 
-use crate::cli::{FilesArgs, ScannerArgs};
+use crate::cli::FilesArgs;
 use crate::data_dir::DataDir;
 use anyhow::{Context, bail};
+use clap::Args;
 use picture::{Budget, Cache, Renderer};
 use storage::scan::{Manner, Place};
 use storage::{Machinery, Pictures, Scanner};
 
 /// Disk for rendered pictures, of all projects and of one.
 const PICTURES: Budget = Budget { total: 1 << 30, each: 128 << 20 };
+
+/// Who looks at uploaded files.
+#[derive(Debug, Args, Clone)]
+pub struct ScannerArgs {
+    /// Have every uploaded file looked at before anybody can read it: clamd:/path/of/socket, clamd://host:port, or
+    /// the URL of an HTTP scanner
+    #[arg(long, value_name = "ADDRESS", env = "ROWHOUSE_SCANNER")]
+    pub scanner: Option<String>,
+    /// Sent to an HTTP scanner as a bearer token
+    #[arg(long, value_name = "TOKEN", env = "ROWHOUSE_SCANNER_TOKEN", hide_env_values = true)]
+    pub scanner_token: Option<String>,
+    /// Take files all the same when the scanner fails
+    #[arg(long, requires = "scanner")]
+    pub scanner_optional: bool,
+}
 
 /// Files lie where `files` says; rendered pictures always below the data directory.
 ///

@@ -1,6 +1,6 @@
 //! `rowhouse start`: the local stack of a folder.
 
-use crate::cli::{FilesArgs, LOCAL_DATA, Output, PostgresArgs, ScannerArgs, StartArgs};
+use crate::cli::{FilesArgs, LOCAL_DATA, Output, PostgresArgs, StartArgs};
 use crate::config::{self, Loaded};
 use crate::data_dir::DataDir;
 use crate::desk::Desk;
@@ -8,6 +8,7 @@ use crate::house::{
     Door, FrontPlan, House, PlatformPlan, Signals, Surroundings, public_url, remember_addresses,
 };
 use crate::local::{DATABASE_PASSWORD, LocalProject, Report};
+use crate::machinery::ScannerArgs;
 use crate::mailroom::Mailroom;
 use crate::output::{print_values, write};
 use crate::wire::{Addresses, PoolSizes, WireSettings};
