@@ -20,10 +20,9 @@ pub async fn store(data: &DataDir, args: &FilesArgs) -> anyhow::Result<Store> {
         return elsewhere(url, args, secret.trim()).context("the object store for files cannot be used");
     }
     let root = data.path().join("files");
-    let blobs = Store::disk(root.clone(), blob::Durability::Fsync)
+    Store::disk(root.clone(), blob::Durability::Fsync)
         .await
-        .with_context(|| format!("files cannot be kept in {}", root.display()))?;
-    Ok(storage::Machinery::new(blobs))
+        .with_context(|| format!("files cannot be kept in {}", root.display()))
 }
 
 /// The object store that an address such as `s3://bucket/prefix` names.
