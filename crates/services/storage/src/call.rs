@@ -231,11 +231,6 @@ impl Incoming {
             _ => Err(refusal::schema("body must be object")),
         }
     }
-
-    /// The body itself, for readers of their own.
-    pub(crate) fn into_body(mut self) -> Body {
-        self.body.take().unwrap_or_default()
-    }
 }
 
 /// What is left of a body is read and dropped behind the answer: closing the connection at once would make the

@@ -9,7 +9,7 @@ use crate::names::{BucketName, ObjectKey};
 use crate::refusal::{self, Outcome};
 use crate::routes::upload::header_metadata;
 use crate::store::objects;
-use crate::upload::{Finished, Kind, Permission, Stored, Wanted};
+use crate::upload::{Finished, Permission, Stored, Wanted};
 use axum::body::Body;
 use blob::Written;
 use bytes::Bytes;
@@ -102,7 +102,6 @@ impl Storage {
             upsert,
             if_match: None,
             permission: Permission::Policies,
-            kind: Kind::Standard,
             limit: u64::MAX,
         };
         self.permit_key(scope, &wanted).await?;

@@ -8,7 +8,7 @@ use crate::mime;
 use crate::names::{BucketName, ObjectKey};
 use crate::refusal::{self, Outcome};
 use crate::signed;
-use crate::upload::{Kind, Permission, Source, Stored, Wanted, user_metadata};
+use crate::upload::{Permission, Source, Stored, Wanted, user_metadata};
 use axum::body::Body;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -114,7 +114,6 @@ pub(crate) fn wanted(
         upsert,
         if_match: None,
         permission: Permission::Policies,
-        kind: Kind::Standard,
         limit: storage.settings.standard_limit(),
     }
 }

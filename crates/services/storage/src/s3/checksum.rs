@@ -44,7 +44,7 @@ impl Kind {
 }
 
 enum Sum {
-    Crc(crc_fast::Digest),
+    Crc(Box<crc_fast::Digest>),
     Sha1(Box<sha1::Sha1>),
     Sha256(Box<sha2::Sha256>),
 }
@@ -58,7 +58,7 @@ pub(super) struct Checksum {
 
 impl Checksum {
     pub(super) fn new(kind: Kind) -> Checksum {
-        let crc = |algorithm| Sum::Crc(crc_fast::Digest::new(algorithm));
+        let crc = |algorithm| Sum::Crc(Box::new(crc_fast::Digest::new(algorithm)));
         let sum = match kind {
             Kind::Crc32 => crc(CrcAlgorithm::Crc32IsoHdlc),
             Kind::Crc32c => crc(CrcAlgorithm::Crc32Iscsi),

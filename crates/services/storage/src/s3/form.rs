@@ -8,7 +8,7 @@ use crate::call::{Call, Incoming};
 use crate::mime;
 use crate::names::{BucketName, ObjectKey};
 use crate::refusal::{self, Outcome};
-use crate::upload::{Kind, Permission, Source, Wanted, broken_form, form_pieces};
+use crate::upload::{Permission, Source, Wanted, broken_form, form_pieces};
 use axum::body::Body;
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
@@ -108,7 +108,6 @@ pub(super) async fn upload(
         upsert: true,
         if_match: None,
         permission: Permission::Policies,
-        kind: Kind::S3,
         limit: storage.settings.standard_limit(),
     };
     let scope = call.scope(identity, "storage.s3.upload");

@@ -105,7 +105,7 @@ fn claim<'a>(storage: &'a Storage, credential: &Credential, token: Option<&str>)
     let settings = &storage.settings;
     if let Some(token) = token {
         let ours = credential.access_key.as_bytes().ct_eq(settings.project.as_str().as_bytes());
-        let named = settings.s3.session_names.iter().any(|name| *name == credential.access_key);
+        let named = settings.s3.session_names.contains(&credential.access_key);
         return if bool::from(ours) || named {
             Ok(Claim::Session(token.to_owned()))
         } else {

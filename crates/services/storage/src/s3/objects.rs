@@ -10,7 +10,7 @@ use crate::mime;
 use crate::names::{BucketName, ObjectKey};
 use crate::refusal::{self, Outcome, Refusal};
 use crate::serve::{self, Part};
-use crate::upload::{Kind, Permission, Source, Wanted};
+use crate::upload::{Permission, Source, Wanted};
 use axum::body::Body;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::{Map, Value};
@@ -34,7 +34,6 @@ pub(super) fn wanted(ask: &Ask<'_>, bucket: BucketName, key: ObjectKey, declared
         upsert: !is_new_only(call),
         if_match: call.header(header::IF_MATCH).filter(|list| *list != "*").map(str::to_owned),
         permission: Permission::Policies,
-        kind: Kind::S3,
         limit: ask.storage.settings.standard_limit(),
     }
 }

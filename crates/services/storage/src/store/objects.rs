@@ -47,13 +47,6 @@ pub(crate) fn visible_of(bucket: &str, keys: &[String]) -> Step {
     Step::new(sql, [text(bucket), array(keys)])
 }
 
-/// An object as clients see its row.
-pub(crate) fn show(bucket: &str, key: &str) -> Step {
-    let sql =
-        concat!("select ", shown!(), " from storage.objects as o where o.bucket_id = $1 and o.name = $2");
-    Step::new(sql, [text(bucket), text(key)])
-}
-
 /// A row as it is to be.
 #[derive(Debug, Clone)]
 pub(crate) struct New<'a> {

@@ -11,7 +11,7 @@ use crate::metadata::{http_date, parse_iso};
 use crate::names::{BucketName, ObjectKey};
 use crate::refusal::{Outcome, Refusal};
 use crate::store::resumable::{self, Upload};
-use crate::upload::{Kind, Permission, Wanted, user_metadata};
+use crate::upload::{Permission, Wanted, user_metadata};
 use http::StatusCode;
 
 impl Ask {
@@ -41,7 +41,6 @@ impl Ask {
             upsert,
             if_match: None,
             permission,
-            kind: Kind::Resumable,
             limit: self.storage.settings.file_size_limit,
         })
     }

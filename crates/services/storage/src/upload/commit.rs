@@ -39,8 +39,6 @@ pub(crate) struct Stored {
     /// The row as clients see it.
     pub(crate) row: Value,
     pub(crate) etag: String,
-    /// Whether there was an object of the name before.
-    pub(crate) overwrote: bool,
 }
 
 impl Stored {
@@ -139,7 +137,7 @@ impl Storage {
         };
         let before = results.of(before)?.first().and_then(|row| row.text(0)).map(str::to_owned);
         if let Some(row) = results.of(placed)?.first() {
-            let stored = Stored { row: row.json(0)?, etag, overwrote: before.is_some() };
+            let stored = Stored { row: row.json(0)?, etag };
             self.forget_version(before.as_deref()).await;
             return Ok(stored);
         }

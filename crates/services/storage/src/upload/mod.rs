@@ -53,7 +53,6 @@ pub(crate) struct Wanted {
     /// ETags, one of which the object must have that is overwritten.
     pub(crate) if_match: Option<String>,
     pub(crate) permission: Permission,
-    pub(crate) kind: Kind,
     /// The largest size that this kind of upload may have, whatever the bucket says.
     pub(crate) limit: u64,
 }
@@ -65,14 +64,6 @@ pub(crate) enum Permission {
     Policies,
     /// A token says so. It names the owner.
     Token { owner: Option<String> },
-}
-
-/// How the bytes came: events say it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Standard,
-    Resumable,
-    S3,
 }
 
 impl Wanted {

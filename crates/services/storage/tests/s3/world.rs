@@ -83,14 +83,6 @@ impl Answer {
         assert_eq!(self.status, 200, "{json}");
         json
     }
-
-    /// Inner status and code of one that was.
-    pub fn refusal(&self) -> (String, String) {
-        let json = self.json();
-        let text = |name: &str| json[name].as_str().unwrap_or_default().to_owned();
-        assert_ne!(self.status, 200, "{json}");
-        (text("statusCode"), text("code"))
-    }
 }
 
 /// A dedicated project.
@@ -201,13 +193,6 @@ impl World {
 
     pub async fn post(&self, path: &str, token: &str, body: Value) -> Answer {
         self.with_json(Method::POST, path, token, body).await
-    }
-
-    /// Uploads a text; over what is there, if that is wanted.
-    pub async fn upload(&self, path: &str, token: &str, text: &str, over: bool) -> Answer {
-        let upsert = if over { "true" } else { "false" };
-        let headers = [("content-type", "text/plain"), ("x-upsert", upsert)];
-        self.send(Method::POST, &format!("/object/{path}"), token, &headers, text.to_owned()).await
     }
 
     /// The names that a list of the first API shows.
