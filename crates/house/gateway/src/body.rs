@@ -61,6 +61,18 @@ struct Limited {
     inner: Body,
     left: u64,
     fate: Fate,
+    ended: bool,
+}
+
+/// What a service has left unread is read and dropped behind its answer.
+impl Drop for Limited {
+    fn drop(&mut self) {
+        if !self.ended
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(drain(std::mem::take(&mut self.inner)));
+        }
+    }
 }
 
 /// `body` with a limit. Bodies that end before they begin are passed on as they are.
@@ -69,7 +81,7 @@ pub(crate) fn limited(body: Body, bytes_max: u64, memory: Reservation) -> (Body,
     if body.is_end_stream() {
         return (Body::empty(), fate);
     }
-    let limited = Limited { inner: body, left: bytes_max, fate: fate.clone() };
+    let limited = Limited { inner: body, left: bytes_max, fate: fate.clone(), ended: false };
     (Body::new(limited), fate)
 }
 
@@ -84,7 +96,10 @@ impl http_body::Body for Limited {
         let this = &mut *self;
         let frame = match Pin::new(&mut this.inner).poll_frame(context) {
             Poll::Ready(Some(Ok(frame))) => frame,
-            other => return other.map_err(Into::into),
+            other => {
+                this.ended = other.is_ready();
+                return other.map_err(Into::into);
+            }
         };
         let length = frame.data_ref().map_or(0, |data| data.len() as u64);
         let Some(left) = this.left.checked_sub(length) else {
@@ -174,6 +189,7 @@ impl<F: FnOnce(u64) + Send + Unpin + 'static> Drop for Tracked<F> {
 mod tests {
     use super::*;
     use crate::memory::Memory;
+    use futures_util::StreamExt;
     use http_body_util::BodyExt;
     use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -200,6 +216,23 @@ mod tests {
         drop((kept, fate));
         let (third, _fate) = limited(long(), u64::MAX, share.reservation());
         assert!(third.collect().await.is_ok(), "what a request took is free again when it is over");
+    }
+
+    #[tokio::test]
+    async fn what_is_left_unread_is_read_behind_the_answer() {
+        let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+        let pieces = futures_util::stream::iter(0..100).map(move |n| {
+            let _ = sender.send(n);
+            Ok::<_, std::io::Error>(Bytes::from_static(b"12345"))
+        });
+        let (body, _fate) =
+            limited(Body::from_stream(pieces), 12, Memory::new(1 << 20).share(1 << 20).reservation());
+        assert!(body.collect().await.is_err());
+        let mut last = 0;
+        while let Some(n) = receiver.recv().await {
+            last = n;
+        }
+        assert_eq!(last, 99, "the body was read to its end, though more than allowed");
     }
 
     #[tokio::test]
