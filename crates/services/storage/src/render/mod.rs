@@ -111,12 +111,36 @@ async fn show(storage: &Storage, call: &Call, pictures: &Pictures, view: &View) 
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(0));
         return Ok(serve::answer(StatusCode::NOT_MODIFIED, headers, Body::empty()));
     }
+    if is_drawing(found) && transform.keeps_format() {
+        return drawing(storage, call, found, headers).await;
+    }
     let accepted = if negotiated { accepted(&call.headers) } else { None };
     let options = transform.options(accepted, storage.settings.images.pixels_max);
     let rendered = pictures.rendered(storage, found, &options).await?;
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(rendered.content_type));
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(rendered.bytes.len()));
     let body = if call.method == Method::HEAD { Body::empty() } else { Body::from(rendered.bytes) };
+    Ok(serve::answer(StatusCode::OK, headers, body))
+}
+
+/// A drawing has every size already: it is served as it is, as by the reference.
+fn is_drawing(found: &Found) -> bool {
+    crate::mime::essence(&found.metadata.mimetype).eq_ignore_ascii_case("image/svg+xml")
+}
+
+async fn drawing(
+    storage: &Storage,
+    call: &Call,
+    found: &Found,
+    mut headers: HeaderMap,
+) -> Outcome<Response<Body>> {
+    // It may hold scripts, which have no business here.
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"),
+    );
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(found.metadata.size));
+    let body = if call.method == Method::HEAD { Body::empty() } else { storage.read(found, None).await? };
     Ok(serve::answer(StatusCode::OK, headers, body))
 }
 

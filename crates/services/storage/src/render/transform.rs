@@ -54,6 +54,11 @@ pub(crate) struct Transform {
 }
 
 impl Transform {
+    /// Whether no other format is asked for than that of the source.
+    pub(crate) fn keeps_format(&self) -> bool {
+        matches!(self.format, None | Some(Asked::Origin))
+    }
+
     /// From the query of a request; other parameters do not matter.
     pub(crate) fn of_query(query: &[(String, String)], images: &ImageSettings) -> Outcome<Transform> {
         Transform::of_fields(Fields::of_query(query), images)

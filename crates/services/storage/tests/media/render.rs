@@ -186,3 +186,19 @@ async fn transformations_are_echoed() {
         assert_eq!(ask("cacheNonce=1").await.header("x-transformations"), "", "{path}");
     }
 }
+
+#[tokio::test]
+async fn a_drawing_is_served_as_it_is_and_runs_nothing() {
+    let place = place().await;
+    let text = "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"8\" height=\"8\"/>";
+    place.upload("open/d.svg", "image/svg+xml", text).await;
+    let seen = place.get("/render/image/public/open/d.svg?width=4").await;
+    assert_eq!((seen.status, seen.header("content-type")), (200, "image/svg+xml"));
+    assert_eq!(
+        (&seen.bytes[..], seen.header("x-transformations")),
+        (text.as_bytes(), "width:4,resizing_type:fill")
+    );
+    assert!(seen.header("content-security-policy").contains("sandbox"));
+    let other = place.get("/render/image/public/open/d.svg?format=webp").await;
+    assert_eq!(other.status, 400);
+}
