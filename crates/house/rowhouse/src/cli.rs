@@ -2,6 +2,7 @@
 
 use crate::commands::hook::HookCommand;
 use crate::commands::s3_keys::S3KeyCommand;
+use crate::files::FilesArgs;
 use crate::machinery::ScannerArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
@@ -83,6 +84,8 @@ pub struct StartArgs {
     /// Return once everything is ready, and leave it running
     #[arg(long)]
     pub detach: bool,
+    #[command(flatten)]
+    pub files: FilesArgs,
     #[command(flatten)]
     pub scanner: ScannerArgs,
     #[command(flatten)]
@@ -191,35 +194,6 @@ pub struct ServeArgs {
     pub scanner: ScannerArgs,
     #[command(flatten)]
     pub postgres: PostgresArgs,
-}
-
-/// Where the files of projects are.
-#[derive(Debug, Args, Clone, Default)]
-pub struct FilesArgs {
-    /// Where files are: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or azure://ACCOUNT/CONTAINER/PREFIX [default: the data
-    /// directory]
-    #[arg(long = "files", value_name = "URL", env = "ROWHOUSE_FILES")]
-    pub url: Option<String>,
-    /// The server of that object store, if it is not Amazon's, Google's or Microsoft's own
-    #[arg(long = "files-endpoint", value_name = "URL", env = "ROWHOUSE_FILES_ENDPOINT")]
-    pub endpoint: Option<String>,
-    /// The region of the bucket
-    #[arg(
-        long = "files-region",
-        value_name = "REGION",
-        default_value = "us-east-1",
-        env = "ROWHOUSE_FILES_REGION"
-    )]
-    pub region: String,
-    /// The access key of S3
-    #[arg(long = "files-access-key", value_name = "KEY", env = "ROWHOUSE_FILES_ACCESS_KEY")]
-    pub access_key: Option<String>,
-    /// A file with the secret: the secret key of S3, the service account of Google (JSON), the access key of Azure
-    #[arg(long = "files-secret-file", value_name = "FILE", env = "ROWHOUSE_FILES_SECRET_FILE")]
-    pub secret_file: Option<PathBuf>,
-    /// Speak to that server without TLS if its URL says so
-    #[arg(long = "files-allow-http")]
-    pub allow_http: bool,
 }
 
 /// Where the platform is, for commands that work whether or not it runs.

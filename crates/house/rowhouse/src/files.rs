@@ -1,9 +1,43 @@
 //! Where the files of all projects are.
 
-use crate::cli::FilesArgs;
 use crate::data_dir::DataDir;
 use anyhow::{Context, bail};
-use blob::{Azure, Gcs, S3, Store};
+use blob::{Azure, Durability, Gcs, S3, Store};
+use clap::Args;
+use std::path::PathBuf;
+
+/// Where the files of projects are.
+#[derive(Debug, Args, Clone, Default)]
+pub struct FilesArgs {
+    /// Where files are: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or azure://ACCOUNT/CONTAINER/PREFIX [default: the data
+    /// directory]
+    #[arg(long = "files", value_name = "URL", env = "ROWHOUSE_FILES")]
+    pub url: Option<String>,
+    /// The server of that object store, if it is not Amazon's, Google's or Microsoft's own
+    #[arg(long = "files-endpoint", value_name = "URL", env = "ROWHOUSE_FILES_ENDPOINT")]
+    pub endpoint: Option<String>,
+    /// The region of the bucket
+    #[arg(
+        long = "files-region",
+        value_name = "REGION",
+        default_value = "us-east-1",
+        env = "ROWHOUSE_FILES_REGION"
+    )]
+    pub region: String,
+    /// The access key of S3
+    #[arg(long = "files-access-key", value_name = "KEY", env = "ROWHOUSE_FILES_ACCESS_KEY")]
+    pub access_key: Option<String>,
+    /// A file with the secret: the secret key of S3, the service account of Google (JSON), the access key of Azure
+    #[arg(long = "files-secret-file", value_name = "FILE", env = "ROWHOUSE_FILES_SECRET_FILE")]
+    pub secret_file: Option<PathBuf>,
+    /// Speak to that server without TLS if its URL says so
+    #[arg(long = "files-allow-http")]
+    pub allow_http: bool,
+    /// Answer uploads before they are on the disk, for files that can be made again: a crash of the machine may lose
+    /// or empty the last ones
+    #[arg(long = "files-no-sync", env = "ROWHOUSE_FILES_NO_SYNC")]
+    pub no_sync: bool,
+}
 
 /// The place of files: they lie below the data directory, or where the operator wants them.
 ///
@@ -20,7 +54,8 @@ pub async fn store(data: &DataDir, args: &FilesArgs) -> anyhow::Result<Store> {
         return elsewhere(url, args, secret.trim()).context("the object store for files cannot be used");
     }
     let root = data.path().join("files");
-    Store::disk(root.clone(), blob::Durability::Fsync)
+    let durability = if args.no_sync { Durability::PageCache } else { Durability::Fsync };
+    Store::disk(root.clone(), durability)
         .await
         .with_context(|| format!("files cannot be kept in {}", root.display()))
 }

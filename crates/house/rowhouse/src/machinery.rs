@@ -1,7 +1,7 @@
 //! What storage needs of the machine: where files are, and who works on them: the renderer of pictures, the scanner.
 
-use crate::cli::FilesArgs;
 use crate::data_dir::DataDir;
+use crate::files::FilesArgs;
 use anyhow::{Context, bail};
 use clap::Args;
 use picture::{Budget, Cache, Renderer};

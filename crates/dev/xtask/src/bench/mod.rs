@@ -8,6 +8,7 @@ mod cases;
 mod contest;
 mod cpu;
 mod density;
+mod files;
 mod http;
 mod load;
 mod stack;
@@ -38,9 +39,14 @@ pub fn command(args: &mut Args) -> Result<()> {
             let contest = Contest::new(&stack, args)?;
             cases::command(&stack, &contest, args)?;
             auth::command(&stack, &contest)?;
-            storm::command(&stack, args)
+            storm::command(&stack, args)?;
+            drop(stack);
+            files::command(args)
         }
+        Some("files") => files::command(args),
         Some("density") => density::command(args),
-        Some(other) => bail!("unknown measurement {other:?}: there are data, auth, storm, all and density"),
+        Some(other) => {
+            bail!("unknown measurement {other:?}: there are data, auth, storm, files, all and density")
+        }
     }
 }

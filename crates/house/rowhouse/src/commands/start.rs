@@ -1,9 +1,10 @@
 //! `rowhouse start`: the local stack of a folder.
 
-use crate::cli::{FilesArgs, LOCAL_DATA, Output, PostgresArgs, StartArgs};
+use crate::cli::{LOCAL_DATA, Output, PostgresArgs, StartArgs};
 use crate::config::{self, Loaded};
 use crate::data_dir::DataDir;
 use crate::desk::Desk;
+use crate::files::FilesArgs;
 use crate::house::{
     Door, FrontPlan, House, PlatformPlan, Signals, Surroundings, public_url, remember_addresses,
 };
@@ -53,7 +54,8 @@ pub async fn run(args: StartArgs, surroundings: Surroundings) -> anyhow::Result<
     };
     let platform = Box::pin(plan.open()).await?;
     let local = LocalProject::new(&workdir, loaded);
-    let stack = Stack { local, plan, api, db, mailroom, scanner: args.scanner.clone() };
+    let stack =
+        Stack { local, plan, api, db, mailroom, files: args.files.clone(), scanner: args.scanner.clone() };
     let opened = tokio::select! {
         opened = Box::pin(stack.open(platform.clone())) => opened,
         signal = signals.wait() => Err(anyhow::anyhow!("stopped ({signal}) before it was ready")),
@@ -83,12 +85,13 @@ struct Stack {
     api: TcpListener,
     db: TcpListener,
     mailroom: Option<Mailroom>,
+    files: FilesArgs,
     scanner: ScannerArgs,
 }
 
 impl Stack {
     async fn open(self, platform: Platform) -> anyhow::Result<(House, Map<String, Value>, Report)> {
-        let Stack { local, plan, api, db, mailroom, scanner } = self;
+        let Stack { local, plan, api, db, mailroom, files, scanner } = self;
         let report = Box::pin(local.bring_up(&platform)).await?;
         let default_project = Some(local.reference().clone());
         let addresses = Addresses {
@@ -112,7 +115,7 @@ impl Stack {
                 limits: ProjectLimits::default(),
                 body_memory: gateway::Memory::default(),
                 pools: PoolSizes::default(),
-                files: crate::machinery::machinery(&plan.data, &FilesArgs::default(), &scanner).await?,
+                files: crate::machinery::machinery(&plan.data, &files, &scanner).await?,
                 limits_clients: false,
                 // Hooks and providers of one's own machine are what development is about.
                 outbound: outbound::Client::new(outbound::Reach::Anywhere)?,
