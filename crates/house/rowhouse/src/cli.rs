@@ -1,7 +1,9 @@
 //! The command line.
 
 use crate::commands::hook::HookCommand;
+use crate::commands::keys::KeysArgs;
 use crate::commands::s3_keys::S3KeyCommand;
+use crate::commands::users::UsersCommand;
 use crate::files::FilesArgs;
 use crate::machinery::ScannerArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -364,81 +366,6 @@ pub enum SettingsCommand {
 
 #[derive(Debug, Args)]
 pub struct SettingsArgs {
-    /// The project's ref or slug
-    pub project: String,
-    #[arg(short, long, value_enum, default_value_t = Output::Table)]
-    pub output: Output,
-    #[command(flatten)]
-    pub platform: PlatformArgs,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum UsersCommand {
-    /// Add users from lines of JSON; who is there already stays as they are, so that it can be repeated
-    Import {
-        /// The project's ref or slug
-        project: String,
-        /// One user a line; `-` reads standard input
-        file: PathBuf,
-        #[command(flatten)]
-        platform: PlatformArgs,
-    },
-    /// Write all users with their password hashes and identities as lines of JSON
-    Export {
-        /// The project's ref or slug
-        project: String,
-        /// Write to this file instead of standard output
-        file: Option<PathBuf>,
-        #[command(flatten)]
-        platform: PlatformArgs,
-    },
-}
-
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
-pub struct KeysArgs {
-    #[command(subcommand)]
-    pub command: Option<KeysCommand>,
-    /// Its ref or slug
-    #[arg(required = true)]
-    pub project: Option<String>,
-    #[arg(short, long, value_enum, default_value_t = Output::Table)]
-    pub output: Output,
-    #[command(flatten)]
-    pub platform: PlatformArgs,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum KeysCommand {
-    /// List the keys that sign and verify tokens
-    List(SigningKeysArgs),
-    /// Add a key that stands by: it verifies at once, and signs after `rotate`
-    Create {
-        #[command(flatten)]
-        of: SigningKeysArgs,
-        /// ES256, EdDSA or HS256
-        #[arg(long, default_value = "ES256", value_name = "NAME", conflicts_with = "import")]
-        algorithm: String,
-        /// Bring a key along: a file with a private JSON Web Key, or with a secret for HS256; `-` is standard input
-        #[arg(long, value_name = "FILE")]
-        import: Option<PathBuf>,
-    },
-    /// Put the key that stands by in use; the one before goes on verifying
-    Rotate(SigningKeysArgs),
-    /// Revoke a key that is not in use
-    Revoke {
-        #[command(flatten)]
-        of: SigningKeysArgs,
-        /// Its id or kid
-        key: String,
-        /// Do not ask
-        #[arg(long)]
-        yes: bool,
-    },
-}
-
-#[derive(Debug, Args)]
-pub struct SigningKeysArgs {
     /// The project's ref or slug
     pub project: String,
     #[arg(short, long, value_enum, default_value_t = Output::Table)]

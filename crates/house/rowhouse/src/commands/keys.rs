@@ -2,14 +2,68 @@
 
 use super::place::perform;
 use crate::admin::Operation;
-use crate::cli::{KeysArgs, KeysCommand, Output, PlatformArgs, SigningKeysArgs};
+use crate::cli::{Output, PlatformArgs};
 use crate::house::Surroundings;
 use crate::keyring::{Given, KeyAction};
 use crate::output::{print_list, print_values};
 use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
 use serde_json::Value;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct KeysArgs {
+    #[command(subcommand)]
+    pub command: Option<KeysCommand>,
+    /// Its ref or slug
+    #[arg(required = true)]
+    pub project: Option<String>,
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+    #[command(flatten)]
+    pub platform: PlatformArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// List the keys that sign and verify tokens
+    List(SigningKeysArgs),
+    /// Add a key that stands by: it verifies at once, and signs after `rotate`
+    Create {
+        #[command(flatten)]
+        of: SigningKeysArgs,
+        /// ES256, EdDSA or HS256
+        #[arg(long, default_value = "ES256", value_name = "NAME", conflicts_with = "import")]
+        algorithm: String,
+        /// Bring a key along: a file with a private JSON Web Key, or with a secret for HS256; `-` is standard input
+        #[arg(long, value_name = "FILE")]
+        import: Option<PathBuf>,
+    },
+    /// Put the key that stands by in use; the one before goes on verifying
+    Rotate(SigningKeysArgs),
+    /// Revoke a key that is not in use
+    Revoke {
+        #[command(flatten)]
+        of: SigningKeysArgs,
+        /// Its id or kid
+        key: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct SigningKeysArgs {
+    /// The project's ref or slug
+    pub project: String,
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+    #[command(flatten)]
+    pub platform: PlatformArgs,
+}
 
 const COLUMNS: [&str; 5] = ["id", "kid", "algorithm", "status", "created_at"];
 /// No key is longer.

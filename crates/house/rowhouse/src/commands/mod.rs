@@ -3,7 +3,7 @@
 mod doctor;
 mod entities;
 pub mod hook;
-mod keys;
+pub mod keys;
 mod local;
 mod place;
 mod projects;
@@ -12,7 +12,7 @@ pub mod s3_keys;
 mod serve;
 mod settings;
 mod start;
-mod users;
+pub mod users;
 
 use crate::cli::{Cli, Command, DbCommand};
 use crate::house::Surroundings;

@@ -2,16 +2,39 @@
 
 use super::place::perform;
 use crate::admin::Operation;
-use crate::cli::{PlatformArgs, UsersCommand};
+use crate::cli::PlatformArgs;
 use crate::house::Surroundings;
 use crate::moving::Users;
 use crate::output::write;
 use anyhow::{Context, bail};
 use auth::transfer::{BATCH_MAX, Report};
+use clap::Subcommand;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, Subcommand)]
+pub enum UsersCommand {
+    /// Add users from lines of JSON; who is there already stays as they are, so that it can be repeated
+    Import {
+        /// The project's ref or slug
+        project: String,
+        /// One user a line; `-` reads standard input
+        file: PathBuf,
+        #[command(flatten)]
+        platform: PlatformArgs,
+    },
+    /// Write all users with their password hashes and identities as lines of JSON
+    Export {
+        /// The project's ref or slug
+        project: String,
+        /// Write to this file instead of standard output
+        file: Option<PathBuf>,
+        #[command(flatten)]
+        platform: PlatformArgs,
+    },
+}
 
 /// The longest line.
 const LINE_BYTES_MAX: u64 = 1024 * 1024;
