@@ -21,16 +21,16 @@ export const local = ({ env }) => ({
 })
 
 /** `rowhouse start` with a config.toml. */
-export function startWith(toml) {
+export function startWith(toml, extra = []) {
   const dir = scratch()
   fs.mkdirSync(path.join(dir, 'supabase'))
   fs.writeFileSync(path.join(dir, 'supabase/config.toml'), toml)
-  return start({ dir })
+  return start({ dir, extra })
 }
 
 /** A pooled project with the same settings, on a platform that may call this machine. */
-export async function poolWith(toml) {
-  const program = await serve({ extra: ['--outbound-anywhere'] })
+export async function poolWith(toml, extra = []) {
+  const program = await serve({ extra: ['--outbound-anywhere', ...extra] })
   const app = await pooled(program, 'pooled', null)
   const file = path.join(program.dir, 'settings.toml')
   fs.writeFileSync(file, toml)
@@ -40,13 +40,13 @@ export async function poolWith(toml) {
 
 /**
  * The same tests for both tenancies; `toml` is asked once the suite runs, `tests` gets what yields the app. With `mail`
- * the pooled project sends to the catcher of a local stack beside it.
+ * the pooled project sends to the catcher of a local stack beside it; `extra` yields more arguments of the program.
  */
-export function inBothTenancies(name, toml, tests, { mail = false } = {}) {
+export function inBothTenancies(name, toml, tests, { mail = false, extra = () => [] } = {}) {
   describe(`${name}, in a database of its own`, () => {
     const scene = {}
     before(async () => {
-      const program = await startWith(await toml())
+      const program = await startWith(await toml(), extra())
       Object.assign(scene, { program, app: local(program), isPooled: false })
     })
     after(() => cleanUp(scene.program))
@@ -62,7 +62,7 @@ export function inBothTenancies(name, toml, tests, { mail = false } = {}) {
         box = await startWith(`[inbucket]\nsmtp_port = ${port}\n`)
         settings += `[auth.email.smtp]\nhost = "127.0.0.1"\nport = ${port}\nadmin_email = "app@example.com"\n`
       }
-      Object.assign(scene, await poolWith(settings), { isPooled: true })
+      Object.assign(scene, await poolWith(settings, extra()), { isPooled: true })
       if (box) scene.app.mail = local(box).mail
     })
     after(() => cleanUp(scene.program, box))
