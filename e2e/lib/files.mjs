@@ -17,7 +17,7 @@ export async function ask(app, method, route, { bearer, key, json, body, headers
   const url = route.startsWith('http') ? route : `${app.url}/storage/v1${route}`
   const answer = await fetch(url, { method, headers: all, body: json === undefined ? body : JSON.stringify(json), redirect: 'manual' })
   const bytes = Buffer.from(await answer.arrayBuffer())
-  const isJson = answer.headers.get('content-type')?.startsWith('application/json')
+  const isJson = bytes.length > 0 && answer.headers.get('content-type')?.startsWith('application/json')
   return { status: answer.status, headers: answer.headers, bytes, text: bytes.toString(), body: isJson ? JSON.parse(bytes) : null }
 }
 
