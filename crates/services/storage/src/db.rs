@@ -24,16 +24,23 @@ const SET_ROLE: &str = "select set_config('role', $1, true)";
 pub(crate) struct Step {
     sql: Arc<str>,
     params: Vec<Param>,
+    binary: bool,
 }
 
 impl Step {
     pub(crate) fn new(sql: impl Into<Arc<str>>, params: impl Into<Vec<Param>>) -> Step {
-        Step { sql: sql.into(), params: params.into() }
+        Step { sql: sql.into(), params: params.into(), binary: false }
     }
 
     pub(crate) fn built(fragment: Fragment) -> Step {
         let (sql, params) = fragment.into_parts();
-        Step { sql: sql.into(), params }
+        Step { sql: sql.into(), params, binary: false }
+    }
+
+    /// The same with rows whose values are in PostgreSQL's binary format.
+    #[must_use]
+    pub(crate) fn binary(self) -> Step {
+        Step { binary: true, ..self }
     }
 }
 
@@ -95,6 +102,8 @@ fn headers_json(headers: &HeaderMap) -> String {
 pub(crate) struct Db {
     pool: Pool,
     prologue: Arc<str>,
+    /// The prologue of works that plan each statement once, whatever its values.
+    prologue_planned_once: Arc<str>,
     /// The settings of the project, by name and value.
     fixed: Vec<Param>,
 }
@@ -119,11 +128,14 @@ impl Db {
             sql.push(", set_config(").literal(name).push(", ").placeholder(at).push(", true)");
             params.push(text(value));
         }
-        let (sql, _) = sql.into_parts();
-        Db { pool, prologue: sql.into(), fixed: params }
+        let prologue = sql.text().into();
+        sql.push(", set_config('plan_cache_mode', 'force_generic_plan', true)");
+        Db { pool, prologue, prologue_planned_once: sql.text().into(), fixed: params }
     }
 
-    fn prologue(&self, scope: &Scope, role: &str) -> Step {
+    fn prologue(&self, scope: &Scope, work: &Work) -> Step {
+        let role = work.first_role.name(scope);
+        let sql = if work.planned_once { &self.prologue_planned_once } else { &self.prologue };
         let identity = &scope.identity;
         let mut params = vec![
             text(role),
@@ -137,12 +149,12 @@ impl Db {
             text(scope.operation),
         ];
         params.extend(self.fixed.iter().cloned());
-        Step { sql: Arc::clone(&self.prologue), params }
+        Step::new(Arc::clone(sql), params)
     }
 
     /// Runs the work as one transaction, in one round trip.
     pub(crate) async fn run(&self, scope: &Scope, work: Work) -> Result<Results, pg::Error> {
-        let pipeline = work.pipeline(self.prologue(scope, work.first_role.name(scope)), &scope.settings);
+        let pipeline = work.pipeline(self.prologue(scope, &work), &scope.settings);
         let mut connection = self.pool.get().await?;
         let mut tries = 0;
         let rows = loop {
@@ -197,7 +209,7 @@ impl As {
 }
 
 /// Statements that are one transaction.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Work {
     first_role: As,
     role: As,
@@ -206,6 +218,7 @@ pub(crate) struct Work {
     /// Where the results of the statements are that somebody asks for.
     places: Vec<usize>,
     explicit: bool,
+    planned_once: bool,
 }
 
 /// The number of a statement of a [`Work`], by which its result is found.
@@ -222,7 +235,13 @@ impl Work {
             steps: Vec::new(),
             places: Vec::new(),
             explicit: false,
+            planned_once: false,
         }
+    }
+
+    /// Every statement is planned once for all values: for those that should read an index whatever is asked.
+    pub(crate) fn plan_once(&mut self) {
+        self.planned_once = true;
     }
 
     /// A statement of the service itself.
@@ -279,7 +298,12 @@ impl Work {
             pipeline.step("select set_config($1, $2, true)", vec![text(name), text(value)]);
         }
         for step in &self.steps {
-            pipeline.step(Arc::clone(&step.sql), step.params.clone());
+            let (sql, params) = (Arc::clone(&step.sql), step.params.clone());
+            if step.binary {
+                pipeline.step_binary(sql, params)
+            } else {
+                pipeline.step(sql, params)
+            };
         }
         if self.explicit {
             pipeline.step("commit", Vec::new());

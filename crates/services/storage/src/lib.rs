@@ -13,6 +13,7 @@ mod caller;
 mod db;
 mod events;
 mod find;
+mod listing;
 mod metadata;
 mod mime;
 mod names;
@@ -91,6 +92,7 @@ pub struct Storage {
     layout: store::Layout,
     clock: Arc<dyn Clock>,
     leases: Arc<tus::Leases>,
+    levels: Arc<listing::Levels>,
 }
 
 impl Storage {
@@ -99,7 +101,15 @@ impl Storage {
     pub fn new(settings: Settings, pool: pg::Pool, machinery: Machinery, clock: Arc<dyn Clock>) -> Storage {
         let db = db::Db::new(pool, &settings);
         let layout = store::Layout::of(&settings);
-        Storage { settings: Arc::new(settings), db, machinery, layout, clock, leases: Arc::default() }
+        Storage {
+            settings: Arc::new(settings),
+            db,
+            machinery,
+            layout,
+            clock,
+            leases: Arc::default(),
+            levels: Arc::default(),
+        }
     }
 
     /// Answers a request whose path has no prefix of the gateway any more: `/object/public/…`.

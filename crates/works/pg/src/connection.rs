@@ -64,6 +64,9 @@ enum TransactionStatus {
     Open,
 }
 
+/// The format of values that are not text.
+const BINARY: i16 = 1;
+
 /// Which of the two query protocols an exchange speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Protocol {
@@ -407,7 +410,8 @@ fn write_step(write: &mut BytesMut, step: &Step, plan: &Plan) -> Result<(), Erro
             None => IsNull::Yes,
         })
     };
-    frontend::bind("", name, [], &step.params, value, [], write).map_err(|e| match e {
+    let formats = step.binary.then_some(BINARY);
+    frontend::bind("", name, [], &step.params, value, formats, write).map_err(|e| match e {
         BindError::Conversion(e) => Error::Protocol(e.to_string()),
         BindError::Serialization(e) => Error::Protocol(e.to_string()),
     })?;

@@ -4,16 +4,18 @@ use super::{no_route, text_json};
 use crate::Storage;
 use crate::call::{Call, Incoming};
 use crate::db::{As, Work};
+use crate::listing::{self, Asked, slashes};
 use crate::names::BucketName;
 use crate::refusal::{self, Outcome};
 use crate::schema_check::Fields;
+use crate::store::entry::{Entry, Moment, write_text};
+use crate::store::listed;
 use crate::store::search::{self, By, Level, Page, Place};
 use axum::body::Body;
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::Response;
-use pg::Row;
 use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -80,14 +82,36 @@ pub(crate) async fn level(
         limit: number(limit),
         offset: number(offset),
         column: column.unwrap_or("name"),
-        order: if ascends.unwrap_or(true) { "asc" } else { "desc" },
+        ascends: ascends.unwrap_or(true),
+    };
+    let (bucket, sought) = (bucket.as_str(), [prefix.as_str(), &search].concat());
+    let asked = Asked {
+        bucket,
+        prefix: &sought,
+        by_level: true,
+        flat: search::flat_level(bucket, &level, &sought, slashes(&sought) + 1),
+        skips: level.offset > 0,
+        leaping: search::level(bucket, &level),
     };
     let scope = call.scope(identity, "storage.object.list");
-    let mut work = Work::new(&scope, As::Caller);
-    let listed = work.caller(search::level(bucket.as_str(), &level));
-    let results = storage.db.run(&scope, work).await?;
-    let rows: Vec<&str> = results.of(listed)?.iter().filter_map(|row| row.text(0)).collect();
-    Ok(text_json(format!("[{}]", rows.join(","))))
+    let found = listing::read(storage, &scope, Work::new(&scope, As::Caller), asked).await?;
+    let named_behind = if found.is_flat { slashes(&prefix) } else { 0 };
+    let mut text = String::from("[");
+    for entry in found.entries()? {
+        text.push_str(if text.len() > 1 { ",{\"name\":" } else { "{\"name\":" });
+        write_text(&mut text, behind(entry.name, named_behind));
+        text.push(',');
+        entry.write_id(&mut text);
+        entry.write_rest(&mut text);
+        text.push('}');
+    }
+    text.push(']');
+    Ok(text_json(text))
+}
+
+/// What follows so many slashes.
+fn behind(name: &str, slashes: usize) -> &str {
+    name.splitn(slashes + 1, '/').nth(slashes).unwrap_or_default()
 }
 
 /// `POST /object/list-v2/<bucket>`
@@ -123,28 +147,62 @@ pub(crate) async fn second(
         after: &cursor.place,
     };
     let scope = call.scope(identity, "storage.object.list_v2");
-    let mut work = Work::new(&scope, As::Caller);
-    let step = if by_folder { search::folder } else { search::all };
-    let listed = work.caller(step(bucket.as_str(), &page));
-    let results = storage.db.run(&scope, work).await?;
-    let rows: Vec<&Row> = results.of(listed)?.iter().collect();
-    Ok(text_json(answer(&rows, limit, &cursor)))
+    let asked = asked(bucket.as_str(), &page, by_folder);
+    let found = listing::read(storage, &scope, Work::new(&scope, As::Caller), asked).await?;
+    let entries: Vec<Entry> = found.entries()?.collect();
+    let level = by_folder.then(|| slashes(&prefix));
+    Ok(text_json(answer(&entries, limit, level, &cursor)))
 }
 
-/// The page as JSON, with the place where the next one begins.
-fn answer(rows: &[&Row], limit: usize, cursor: &Cursor) -> String {
-    let has_next = rows.len() > limit;
-    let shown = &rows[..rows.len().min(limit)];
-    let part = |folders: bool| {
-        let of = shown.iter().filter(|row| (row.text(1) == Some("t")) == folders);
-        of.filter_map(|row| row.text(4)).collect::<Vec<_>>().join(",")
+/// How a page of the second API is read.
+fn asked<'a>(bucket: &'a str, page: &Page<'a>, by_folder: bool) -> Asked<'a> {
+    let by_name = page.by == By::Name;
+    let listed = listed::Page {
+        prefix: page.prefix,
+        delimiter: "/",
+        after: &page.after.path,
+        limit: page.limit,
+        ascends: page.ascends,
     };
-    let mut text =
-        format!("{{\"hasNext\":{has_next},\"folders\":[{}],\"objects\":[{}]", part(true), part(false));
+    let (flat, leaping) = match by_folder {
+        true if by_name && !page.after.vague => {
+            (Some(listed::flat(bucket, &listed)), listed::leaping(bucket, &listed))
+        }
+        true => (None, search::folder(bucket, page)),
+        false => (by_name.then(|| search::all(bucket, page)), search::all(bucket, page)),
+    };
+    Asked { bucket, prefix: page.prefix, by_level: by_folder, flat, skips: false, leaping }
+}
+
+/// The page as JSON, with the place where the next one begins. The entries of a level, which follow so many slashes,
+/// also have a key.
+fn answer(entries: &[Entry], limit: usize, level: Option<usize>, cursor: &Cursor) -> String {
+    let has_next = entries.len() > limit;
+    let shown = &entries[..entries.len().min(limit)];
+    let (mut folders, mut objects) = (String::new(), String::with_capacity(512 * shown.len()));
+    for entry in shown {
+        let is_folder = level.is_some() && entry.is_folder();
+        let part = if is_folder { &mut folders } else { &mut objects };
+        part.push_str(if part.is_empty() { "{" } else { ",{" });
+        if let Some(slashes) = level {
+            part.push_str("\"key\":");
+            write_text(part, entry.name.split('/').nth(slashes).unwrap_or_default());
+            part.push(',');
+        }
+        entry.write_id(part);
+        part.push_str(",\"name\":");
+        if is_folder {
+            write_text(part, &[entry.name, "/"].concat());
+        } else {
+            write_text(part, entry.name);
+        }
+        entry.write_rest(part);
+        part.push('}');
+    }
+    let mut text = format!("{{\"hasNext\":{has_next},\"folders\":[{folders}],\"objects\":[{objects}]");
     if let Some(last) = shown.last().filter(|_| has_next) {
-        let name = last.text(0).unwrap_or_default();
         let next = Cursor { place: cursor.place_of(last), ..*cursor };
-        let (token, key) = (json!(next.write()), json!(name));
+        let (token, key) = (json!(next.write()), json!(last.name));
         text.push_str(&format!(",\"nextCursor\":{token},\"nextCursorKey\":{key}"));
     }
     text.push('}');
@@ -215,18 +273,18 @@ impl Cursor {
         LENIENT.encode(lines.join("\n"))
     }
 
-    /// The place of a row of the page.
-    fn place_of(&self, row: &Row) -> Place {
-        let mut path = row.text(0).unwrap_or_default().to_owned();
-        if row.text(1) == Some("t") {
+    /// The place of an entry of the page.
+    fn place_of(&self, entry: &Entry) -> Place {
+        let mut path = entry.name.to_owned();
+        if entry.is_folder() {
             path.push('/');
         }
         let moment = match self.by {
             None | Some(By::Name) => None,
-            Some(By::UpdatedAt) => row.text(2),
-            Some(By::CreatedAt) => row.text(3),
+            Some(By::UpdatedAt) => entry.updated_at,
+            Some(By::CreatedAt) => entry.created_at,
         };
-        Place { path, moment: moment.unwrap_or_default().to_owned(), vague: false }
+        Place { path, moment: moment.map(Moment::iso).unwrap_or_default(), vague: false }
     }
 }
 

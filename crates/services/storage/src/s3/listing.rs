@@ -3,9 +3,11 @@
 use super::xml::Xml;
 use super::{Ask, refused};
 use crate::db::{As, Work};
+use crate::listing::{self, Asked};
 use crate::metadata::Metadata;
 use crate::names::BucketName;
 use crate::refusal::{self, Outcome};
+use crate::store::entry::Moment;
 use crate::store::{buckets, listed};
 use axum::body::Body;
 use base64::Engine;
@@ -162,20 +164,31 @@ async fn entries(ask: &Ask<'_>, bucket: &BucketName, wanted: &Wanted<'_>) -> Out
         delimiter: wanted.delimiter,
         after: &wanted.after,
         limit: wanted.limit + 1,
+        ascends: true,
     };
-    let rows = work.caller(listed::objects(bucket.as_str(), &page));
-    let results = ask.storage.db.run(&scope, work).await?;
-    if results.of(there)?.is_empty() {
+    let bucket = bucket.as_str();
+    let asked = Asked {
+        bucket,
+        prefix: wanted.prefix,
+        by_level: !wanted.delimiter.is_empty(),
+        flat: matches!(wanted.delimiter, "" | "/").then(|| listed::flat(bucket, &page)),
+        skips: false,
+        leaping: listed::leaping(bucket, &page),
+    };
+    let found = listing::read(ask.storage, &scope, work, asked).await?;
+    if found.results.of(there)?.is_empty() {
         return Err(refusal::no_bucket());
     }
     let mut entries = Vec::new();
-    for row in results.of(rows)?.iter() {
-        let word = |at: usize| row.text(at).unwrap_or_default().to_owned();
-        entries.push(match row.text(1) {
-            Some(_) => {
-                Entry::Object { key: word(0), updated_at: word(3), metadata: Metadata::of(row.text(2)) }
+    for row in found.entries()? {
+        entries.push(if row.is_folder() {
+            Entry::Prefix([row.name, wanted.delimiter].concat())
+        } else {
+            Entry::Object {
+                key: row.name.to_owned(),
+                updated_at: row.updated_at.map(Moment::iso).unwrap_or_default(),
+                metadata: Metadata::of(row.metadata),
             }
-            None => Entry::Prefix([word(0).as_str(), wanted.delimiter].concat()),
         });
     }
     let more = entries.len() > wanted.limit;

@@ -32,6 +32,7 @@ pub(super) async fn list(ask: &Ask<'_>, bucket: &BucketName) -> Outcome<Response
         delimiter: text("delimiter").unwrap_or_default(),
         after: key.as_deref().unwrap_or_default(),
         limit: limit + 1,
+        ascends: true,
     };
     let scope = ask.scope("storage.s3.upload.list_multipart");
     let mut work = Work::new(&scope, As::Service);

@@ -4,6 +4,7 @@
 //! [`Layout`].
 
 pub(crate) mod buckets;
+pub(crate) mod entry;
 pub(crate) mod events;
 pub(crate) mod listed;
 pub(crate) mod multipart;

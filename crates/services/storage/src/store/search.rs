@@ -1,12 +1,10 @@
 //! Listings as the REST surface shows them.
 
-use super::iso;
+use super::entry::entry;
+use super::listed::LAST;
 use crate::db::Step;
-use pg::{param, text};
+use pg::{Param, param, text};
 use sql::Fragment;
-
-/// Behind everything that begins with a text.
-const LAST: char = '\u{10FFFF}';
 
 /// Of the first API: one level, pages by offset.
 #[derive(Debug)]
@@ -17,23 +15,89 @@ pub(crate) struct Level<'a> {
     pub(crate) offset: i32,
     /// A column's name that was checked.
     pub(crate) column: &'static str,
-    pub(crate) order: &'static str,
+    pub(crate) ascends: bool,
 }
 
-/// What the asking role sees of a level, an entry a row.
+/// The most rows of a page of the first API.
+const LEVEL_MAX: i32 = 1500;
+/// How many rows a page passes over row by row; above it, it is better to count them in bulk.
+const SKIPPED_MAX: i32 = 1000;
+
+impl Level<'_> {
+    fn params(&self, bucket: &str, sought: &str) -> Vec<Param> {
+        vec![text(bucket), text(sought), param(self.limit.min(LEVEL_MAX))]
+    }
+}
+
+/// [Entries](super::entry::Entry) of the level that the asking role sees, named from the prefix's last slash on.
 pub(crate) fn level(bucket: &str, level: &Level) -> Step {
     let sql = concat!(
-        "select json_build_object('name', s.name, 'id', s.id, 'updated_at', ",
-        iso!("s.updated_at"),
-        ", 'created_at', ",
-        iso!("s.created_at"),
-        ", 'last_accessed_at', ",
-        iso!("s.last_accessed_at"),
-        ", 'metadata', s.metadata) from storage.search($1, $2, $3::integer, 1, $4::integer, $5, $6, $7) as s"
+        "select ",
+        entry!("s"),
+        " from storage.search($1, $2, $3::integer, 1, $4::integer, $5, $6, $7) as s"
     );
     let (limit, offset) = (param(level.limit), param(level.offset));
-    let (column, order) = (text(level.column), text(level.order));
-    Step::new(sql, [text(level.prefix), text(bucket), limit, offset, text(level.search), column, order])
+    let (column, order) = (text(level.column), text(if level.ascends { "asc" } else { "desc" }));
+    let params = [text(level.prefix), text(bucket), limit, offset, text(level.search), column, order];
+    Step::new(sql, params).binary()
+}
+
+/// The rows of a level in which nothing is in a folder, named in full; nothing when it cannot be told so. `sought` is
+/// prefix and search, `depth` how many segments they have. The seventh column says whether a row that the offset
+/// passes over lies deeper.
+pub(crate) fn flat_level(bucket: &str, level: &Level, sought: &str, depth: usize) -> Option<Step> {
+    macro_rules! folded {
+        ($row:literal) => {
+            concat!("extensions.leakproof_lower(", $row, ".name) collate \"C\"")
+        };
+    }
+    macro_rules! rows {
+        ($row:literal, $order:literal, $range:literal) => {
+            concat!(
+                " from storage.objects as ",
+                $row,
+                " where ",
+                $row,
+                ".bucket_id = $1 and ",
+                folded!($row),
+                " >= extensions.leakproof_lower($2) and ",
+                folded!($row),
+                " < extensions.leakproof_lower($2) || chr(1114111) order by ",
+                folded!($row),
+                $order,
+                $range
+            )
+        };
+    }
+    macro_rules! page {
+        ($order:literal) => {
+            concat!("select ", entry!("o"), rows!("o", $order, " limit $3::bigint"))
+        };
+    }
+    macro_rules! later_page {
+        ($order:literal) => {
+            concat!(
+                "select ",
+                entry!("o"),
+                ", exists (select from (select s.name",
+                rows!("s", $order, " limit $4::bigint"),
+                ") as s where storage.search_depth(s.name) > $5::integer)",
+                rows!("o", $order, " offset $4::bigint limit $3::bigint")
+            )
+        };
+    }
+    let mut params = level.params(bucket, sought);
+    let sql = match (level.offset, level.ascends) {
+        _ if level.column != "name" => return None,
+        (0, true) => page!(""),
+        (0, false) => page!(" desc"),
+        (SKIPPED_MAX.., _) => return None,
+        (offset, ascends) => {
+            params.extend([param(offset), param(depth)]);
+            if ascends { later_page!("") } else { later_page!(" desc") }
+        }
+    };
+    Some(Step::new(sql, params).binary())
 }
 
 /// By what a page of the second API is ordered.
@@ -65,51 +129,18 @@ pub(crate) struct Page<'a> {
     pub(crate) after: &'a Place,
 }
 
-impl Page<'_> {
-    fn order(&self) -> &'static str {
-        if self.ascends { "asc" } else { "desc" }
-    }
-}
-
-macro_rules! member {
-    ($($more:literal)?) => {
-        concat!(
-            "json_build_object(",
-            $($more,)?
-            "'id', l.id, 'name', l.name || case when l.id is null then '/' else '' end, 'updated_at', ",
-            iso!("l.updated_at"),
-            ", 'created_at', ",
-            iso!("l.created_at"),
-            ", 'last_accessed_at', ",
-            iso!("l.last_accessed_at"),
-            ", 'metadata', l.metadata)"
-        )
-    };
-}
-
-/// What the asking role sees of one level: name, whether it is a folder, when it was updated and made, and all of it
-/// as clients see it.
+/// The page of one level whose entries the asking role sees, folders named without their last slash.
 pub(crate) fn folder(bucket: &str, page: &Page) -> Step {
-    let mut sql = Fragment::new();
-    let by_name = page.by == By::Name && !page.after.vague;
-    sql.push("select l.name, l.id is null, ");
-    sql.push(concat!(iso!("l.updated_at"), ", ", iso!("l.created_at"), ", "));
-    let segments = page.prefix.split('/').count();
-    if by_name {
-        sql.push(member!("'key', split_part(l.name, '/', l.level), "));
-        sql.push(" from (select f.*, ").bind_param(param(segments));
-        sql.push("::integer as level from storage.list_objects_with_delimiter(").bind(bucket.to_owned());
-        sql.push(", ").bind(page.prefix.to_owned()).push(", '/', ").bind_param(param(page.limit));
-        sql.push("::integer, '', ").bind(page.after.path.clone()).push(", ").bind(page.order());
-        sql.push(") as f) as l");
-    } else {
-        sql.push(member!("'key', l.key, ")).push(" from storage.search_v2(").bind(page.prefix.to_owned());
-        sql.push(", ").bind(bucket.to_owned()).push(", ").bind_param(param(page.limit)).push("::integer, ");
-        sql.bind_param(param(segments)).push("::integer, ").bind(page.after.path.clone()).push(", ");
-        sql.bind(page.order()).push(", ").bind(column(page.by)).push(", ").bind(page.after.moment.clone());
-        sql.push(") as l");
-    }
-    Step::built(sql)
+    let sql = concat!(
+        "select ",
+        entry!("l"),
+        " from storage.search_v2($1, $2, $3::integer, $4::integer, $5, $6, $7, $8) as l"
+    );
+    let (limit, segments) = (param(page.limit), param(page.prefix.split('/').count()));
+    let order = text(if page.ascends { "asc" } else { "desc" });
+    let after = [text(&page.after.path), order, text(column(page.by)), text(&page.after.moment)];
+    let params = [text(page.prefix), text(bucket), limit, segments];
+    Step::new(sql, [params, after].concat()).binary()
 }
 
 fn column(by: By) -> &'static str {
@@ -123,9 +154,8 @@ fn column(by: By) -> &'static str {
 /// The same of everything under the prefix, folders not told apart.
 pub(crate) fn all(bucket: &str, page: &Page) -> Step {
     let mut sql = Fragment::new();
-    sql.push("select l.name, false, ");
-    sql.push(concat!(iso!("l.updated_at"), ", ", iso!("l.created_at"), ", ", member!()));
-    sql.push(" from storage.objects as l where l.bucket_id = ").bind(bucket.to_owned());
+    sql.push(concat!("select ", entry!("l"), " from storage.objects as l where l.bucket_id = "));
+    sql.bind(bucket.to_owned());
     if !page.prefix.is_empty() {
         let mut behind = page.prefix.to_owned();
         behind.push(LAST);
@@ -159,5 +189,5 @@ pub(crate) fn all(bucket: &str, page: &Page) -> Step {
     }
     sql.push("l.name collate \"C\"").push(direction).push(" limit ").bind_param(param(page.limit));
     sql.push("::bigint");
-    Step::built(sql)
+    Step::built(sql).binary()
 }

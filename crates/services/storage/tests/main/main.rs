@@ -5,4 +5,5 @@ mod access;
 mod events;
 mod lists;
 mod objects;
+mod pages;
 mod world;
