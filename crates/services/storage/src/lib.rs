@@ -10,6 +10,7 @@
 mod again;
 mod call;
 mod caller;
+mod cdn;
 mod db;
 mod events;
 mod find;
@@ -35,10 +36,11 @@ mod tus;
 mod upload;
 mod usage;
 
+pub use cdn::Cdn;
 pub use events::{Bell, Listener};
 pub use render::Pictures;
 pub use scan::Scanner;
-pub use settings::{ImageSettings, S3Key, S3Settings, Settings};
+pub use settings::{ImageSettings, S3Key, S3Settings, ScanSettings, Settings};
 pub use sweep::Swept;
 pub use usage::{Counted, Holdings, Usage};
 
@@ -93,6 +95,7 @@ pub struct Storage {
     clock: Arc<dyn Clock>,
     leases: Arc<tus::Leases>,
     levels: Arc<listing::Levels>,
+    purges: cdn::Later,
 }
 
 impl Storage {
@@ -109,6 +112,7 @@ impl Storage {
             clock,
             leases: Arc::default(),
             levels: Arc::default(),
+            purges: cdn::Later::default(),
         }
     }
 

@@ -28,6 +28,12 @@ pub struct Settings {
     pub signed_upload_time: Duration,
     /// How long a resumable upload may take from its creation.
     pub resumable_time: Duration,
+    /// How long an upload in parts may lie about that nobody goes on with.
+    pub multipart_time: Duration,
+    /// The most resumable uploads that are open at a time.
+    pub open_resumable_max: u32,
+    /// The most uploads in parts that are open at a time.
+    pub open_multipart_max: u32,
     /// The `s-maxage` that revalidating clients are told; nothing: none.
     pub s_maxage: Option<u32>,
     /// Whether a bucket's list of types is also held against the first bytes of a file.
@@ -40,6 +46,9 @@ pub struct Settings {
     pub s3: S3Settings,
     /// Counts what goes in and out.
     pub usage: Arc<crate::Usage>,
+    pub scans: ScanSettings,
+    /// Caches in front.
+    pub cdn: Option<crate::Cdn>,
     /// Who hears what happens to objects.
     pub events: Option<Listener>,
 }
@@ -58,6 +67,15 @@ impl Default for ImageSettings {
     fn default() -> Self {
         ImageSettings { enabled: true, side_max: 2000, pixels_max: None }
     }
+}
+
+/// Whether a scanner looks at files.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ScanSettings {
+    /// Nothing: if there is a scanner. Files are refused that must be looked at and cannot be.
+    pub enabled: Option<bool>,
+    /// Whether a file that could not be looked at is taken all the same; nothing: as the scanner is set.
+    pub takes_unscanned: Option<bool>,
 }
 
 /// The S3 protocol.
@@ -108,6 +126,9 @@ impl Settings {
             standard_size_limit: None,
             signed_upload_time: Duration::from_secs(2 * 3600),
             resumable_time: Duration::from_secs(24 * 3600),
+            multipart_time: Duration::from_secs(7 * 24 * 3600),
+            open_resumable_max: 1000,
+            open_multipart_max: 1000,
             s_maxage: None,
             sniff_types: true,
             idle_timeout: Duration::from_secs(60),
@@ -115,6 +136,8 @@ impl Settings {
             images: ImageSettings::default(),
             s3: S3Settings::default(),
             usage: Arc::default(),
+            scans: ScanSettings::default(),
+            cdn: None,
             events: None,
         }
     }

@@ -1,4 +1,5 @@
-//! What nobody needs any more: resumable uploads whose time is over, and bodies that no row names.
+//! What nobody needs any more: resumable uploads whose time is over, uploads in parts that nobody goes on with, and
+//! bodies that no row names.
 //!
 //! A body without a row is what a crash leaves behind, and what users leave who delete rows themselves. It is deleted
 //! when it is older than a day: until then its row may still be on its way. Nothing is deleted unless the database
@@ -8,7 +9,7 @@ use crate::Storage;
 use crate::caller::Identity;
 use crate::db::{As, Scope, Work};
 use crate::refusal::{self, Outcome};
-use crate::store::{resumable, versions};
+use crate::store::{multipart, resumable, versions};
 use blob::{Found, Key};
 use http::{HeaderMap, Method};
 use std::collections::HashSet;
@@ -19,15 +20,17 @@ use uuid::Uuid;
 const PAGE: usize = 10_000;
 /// Uploads whose time is over that are ended at a time.
 const EXPIRED: usize = 500;
+/// Uploads in parts that are ended at a time, each with up to 10,000 parts.
+const LEFT_BEHIND: usize = 10;
 /// Younger bodies may still get their row.
 const AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a sweep has removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Swept {
-    /// Resumable uploads whose time was over.
+    /// Uploads whose time was over.
     pub uploads: u64,
-    /// Bodies that no row named.
+    /// Bodies that no row named, or only one of an upload whose time was over.
     pub bodies: u64,
 }
 
@@ -40,7 +43,8 @@ impl Storage {
         let mut swept = Swept::default();
         let outcome = async {
             swept.uploads = self.sweep_uploads(pause).await?;
-            swept.bodies = self.sweep_bodies(pause).await?;
+            self.sweep_parts(&mut swept, pause).await?;
+            swept.bodies += self.sweep_bodies(pause).await?;
             self.sweep_growing(pause).await
         };
         match outcome.await {
@@ -86,6 +90,31 @@ impl Storage {
         work.service(resumable::end_old(&now));
         self.db.run(&scope, work).await?;
         Ok(ended)
+    }
+
+    /// Ends uploads in parts that nobody goes on with. Their rows go first: whoever is just about to write one of
+    /// their parts finds no upload then, and whoever got there before is left alone. Bodies that are left over by a
+    /// crash have no row.
+    async fn sweep_parts(&self, swept: &mut Swept, pause: Duration) -> Outcome<()> {
+        let scope = self.sweeper();
+        let before = self.clock.now().checked_sub(self.settings.multipart_time);
+        let before = crate::metadata::iso(before.unwrap_or(std::time::UNIX_EPOCH));
+        loop {
+            let mut work = Work::new(&scope, As::Service);
+            let ended = work.service(multipart::end_old(&before, LEFT_BEHIND));
+            let results = self.db.run(&scope, work).await?;
+            let rows = results.of(ended)?;
+            let ids: HashSet<&str> = rows.iter().filter_map(|row| row.text(0)).collect();
+            swept.uploads += ids.len() as u64;
+            for version in rows.iter().filter_map(|row| row.text(1)?.parse::<Uuid>().ok()) {
+                self.machinery.blobs.delete(&self.new_key(version)).await?;
+                swept.bodies += 1;
+            }
+            if ids.len() < LEFT_BEHIND {
+                return Ok(());
+            }
+            tokio::time::sleep(pause).await;
+        }
     }
 
     async fn sweep_bodies(&self, pause: Duration) -> Outcome<u64> {

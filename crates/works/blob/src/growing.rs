@@ -46,6 +46,19 @@ impl Appender {
     }
 }
 
+impl Appender {
+    /// Takes back what was pushed; returns how long the body is then: as long as it was.
+    ///
+    /// # Errors
+    /// The place fails. Some of what was pushed may be there still.
+    pub async fn undo(self) -> Result<u64, Error> {
+        match self.0 {
+            Place::Disk(appender) => appender.undo().await,
+            Place::Remote(appender) => appender.undo().await,
+        }
+    }
+}
+
 impl std::fmt::Debug for Appender {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Appender")

@@ -2,7 +2,7 @@
 //! here (container settings). They are ignored without a word.
 
 /// Whole tables, with all below them, and single keys.
-const KNOWN: [&str; 24] = [
+const KNOWN: [&str; 22] = [
     "api.auto_expose_new_tables",
     "api.tls",
     "api.external_url",
@@ -20,8 +20,6 @@ const KNOWN: [&str; 24] = [
     "studio.openai_api_key",
     "inbucket.pop3_port",
     "mailpit.pop3_port",
-    "storage.analytics",
-    "storage.vector",
     "functions",
     "edge_runtime",
     "analytics",

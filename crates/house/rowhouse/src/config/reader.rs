@@ -118,6 +118,16 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// A text, or a whole number as one.
+    pub(super) fn text_or_number(&mut self, key: &str) -> Result<Option<String>, ConfigError> {
+        match self.take(key) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(Value::Integer(number)) => Ok(Some(number.to_string())),
+            Some(other) => Err(self.wrong(key, "a text", &other)),
+        }
+    }
+
     /// A text that no message repeats.
     pub(super) fn secret(&mut self, key: &str) -> Result<Option<model::Secret>, ConfigError> {
         match self.take(key) {

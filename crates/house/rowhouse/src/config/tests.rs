@@ -346,3 +346,113 @@ fn every_key_of_the_clis_auth_section_is_honoured_or_told_of() {
         assert!(read(text).unwrap_err().starts_with(field), "{text}");
     }
 }
+
+#[test]
+fn storage_is_read() {
+    let storage = read("").unwrap().0.storage;
+    assert!(storage.images && storage.s3 && storage.content_sniffing && storage.cdn.endpoint.is_empty());
+    let (config, warnings) = read(
+        r#"
+        [storage]
+        file_size_limit = 1000000
+        content_sniffing = false
+        signed_upload_url_expiry = "10m"
+        [storage.image_transformation]
+        enabled = false
+        max_size = 500
+        max_resolution = 20
+        [storage.s3_protocol]
+        enabled = false
+        upload_expiry = "48h"
+        max_open_uploads = 7
+        [storage.resumable_uploads]
+        expiry = "1h"
+        max_open = 9
+        [storage.scanner]
+        enabled = true
+        optional = false
+        [storage.cdn]
+        endpoint = "https://cdn.example.com/api"
+        key = "the key"
+        [storage.analytics]
+        enabled = false
+        max_namespaces = 5
+        max_tables = 10
+        max_catalogs = 2
+        [storage.analytics.buckets.my-warehouse]
+        [storage.vector]
+        enabled = false
+        max_buckets = 10
+        max_indexes = 5
+        [storage.vector.buckets.documents-openai]
+        [storage.buckets.images]
+        public = false
+        file_size_limit = "50MiB"
+        allowed_mime_types = ["image/png"]
+        objects_path = "./images"
+        "#,
+    )
+    .unwrap();
+    assert!(warnings.is_empty(), "{warnings:?}");
+    let storage = config.storage;
+    assert!(!storage.images && !storage.s3 && !storage.content_sniffing);
+    assert_eq!((storage.image_side_max, storage.image_megapixels_max), (500, Some(20)));
+    assert_eq!((storage.file_size_limit, storage.signed_upload_url_expiry.as_secs()), (1_000_000, 600));
+    assert_eq!((storage.resumable.expiry.as_secs(), storage.resumable.open_max), (3600, 9));
+    assert_eq!((storage.multipart.expiry.as_secs(), storage.multipart.open_max), (48 * 3600, 7));
+    assert_eq!((storage.scanner.enabled, storage.scanner.optional), (Some(true), Some(false)));
+    assert_eq!(
+        (&*storage.cdn.endpoint, storage.cdn.key.expose()),
+        ("https://cdn.example.com/api", "the key")
+    );
+    let warnings = read("[storage.vector]\nenabled = true\n[storage.cdn]\nkind = 1").unwrap().1;
+    assert_eq!(
+        warnings,
+        ["storage.vector: there are no such buckets in this version", "storage.cdn.kind: unknown, ignored"]
+    );
+}
+
+#[test]
+fn storage_makes_sense_or_is_refused() {
+    for (text, message) in [
+        (
+            "image_transformation.max_resolution = 51",
+            "storage.image_transformation.max_resolution: expected a whole number from 1 to 50, found 51",
+        ),
+        (
+            "image_transformation.max_size = 0",
+            "storage.image_transformation.max_size: expected a whole number from 1 to 8192, found 0",
+        ),
+        (
+            "s3_protocol.enabled = \"maybe\"",
+            "storage.s3_protocol.enabled: expected true or false, found the text \"maybe\"",
+        ),
+        (
+            "s3_protocol.upload_expiry = \"1h\"",
+            "storage.s3_protocol.upload_expiry: expected a duration from 86400s to 31536000s, found 3600s",
+        ),
+        (
+            "signed_upload_url_expiry = 60",
+            "storage.signed_upload_url_expiry: expected a duration such as \"1s\" or \"24h\", found 60",
+        ),
+        (
+            "resumable_uploads.max_open = 0",
+            "storage.resumable_uploads.max_open: expected a whole number from 1 to 100000, found 0",
+        ),
+        (
+            "cdn.endpoint = \"cdn.example.com\"",
+            "storage.cdn.endpoint: expected a URL such as \"https://cdn.example.com/api\", found something else",
+        ),
+        (
+            "cdn.key = \"a\\nb\"",
+            "storage.cdn.key: expected a text that fits into a header, found something else",
+        ),
+        (
+            "vector.max_buckets = \"x\"",
+            "storage.vector.max_buckets: expected a whole number from 0 to 4294967295, found the text \"x\"",
+        ),
+        ("file_size_limit = true", "storage.file_size_limit: expected a text, found true"),
+    ] {
+        assert_eq!(read(&format!("[storage]\n{text}")).unwrap_err(), message);
+    }
+}

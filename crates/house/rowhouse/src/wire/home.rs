@@ -147,6 +147,7 @@ impl Home {
             .storage
             .events
             .listener(inner.settings.outbound.share(), Arc::new(inner.post.bell_of(&project.reference)));
+        storage_settings.cdn = settings.storage.cdn.caches(inner.settings.outbound.share());
         let catalog = inner.platform.catalog();
         storage_settings.s3.session_secrets = public_keys(catalog, &project.reference).await;
         let new_handle = if is_own { SchemaHandle::recycling } else { SchemaHandle::new };

@@ -45,7 +45,19 @@ impl ProjectSettings {
         let section = &self.storage;
         settings.file_size_limit = section.file_size_limit;
         settings.images.enabled = section.images;
+        settings.images.side_max = section.image_side_max;
+        settings.images.pixels_max = section.image_megapixels_max.map(|millions| millions * 1_000_000);
         settings.s3.enabled = section.s3;
+        settings.sniff_types = section.content_sniffing;
+        settings.signed_upload_time = section.signed_upload_url_expiry;
+        (settings.resumable_time, settings.open_resumable_max) =
+            (section.resumable.expiry, section.resumable.open_max);
+        (settings.multipart_time, settings.open_multipart_max) =
+            (section.multipart.expiry, section.multipart.open_max);
+        settings.scans = storage::ScanSettings {
+            enabled: section.scanner.enabled,
+            takes_unscanned: section.scanner.optional,
+        };
         if is_local {
             settings.s3.region = LOCAL_REGION.to_owned();
             settings.s3.keys.push(storage::S3Key {

@@ -28,10 +28,10 @@ const X_TRANSFORMATIONS: HeaderName = HeaderName::from_static("x-transformations
 
 /// Answers `GET|HEAD /render/…`.
 pub(crate) async fn answer(storage: &Storage, call: &Call, rest: &str) -> Outcome<Response<Body>> {
-    let Some(pictures) = storage.machinery.pictures.as_ref().filter(|_| storage.settings.images.enabled)
-    else {
-        return Err(no_route(call));
-    };
+    let Some(pictures) = storage.machinery.pictures.as_ref() else { return Err(no_route(call)) };
+    if !storage.settings.images.enabled {
+        return Err(refusal::disabled("imageTransformation"));
+    }
     let Some((way, below)) = rest.strip_prefix("image/").and_then(|rest| rest.split_once('/')) else {
         return Err(no_route(call));
     };

@@ -146,7 +146,11 @@ impl Storage {
             return Err(pending());
         }
         // Policies that hide it from the caller.
-        if results.of(deleted)?.is_empty() { Err(refusal::no_bucket()) } else { Ok(()) }
+        if results.of(deleted)?.is_empty() {
+            return Err(refusal::no_bucket());
+        }
+        self.purge_later(id.as_str());
+        Ok(())
     }
 }
 
@@ -234,6 +238,9 @@ async fn update(storage: &Storage, call: &Call, id: &str, mut body: Incoming) ->
     let results = storage.db.run(&scope, work).await?;
     if results.of(updated)?.is_empty() {
         return Err(refusal::no_bucket());
+    }
+    if public == Some(false) {
+        storage.purge_later(id.as_str());
     }
     Ok(message("Successfully updated"))
 }

@@ -2,6 +2,7 @@
 
 use super::{json, message};
 use crate::Storage;
+use crate::again;
 use crate::call::{Call, Incoming};
 use crate::db::{As, Scope, Work};
 use crate::find::{Found, Right};
@@ -47,13 +48,18 @@ pub(crate) async fn copy(storage: &Storage, call: &Call, mut body: Incoming) -> 
     fields.finish()?;
     let way = Way::of(&bucket, source, to_bucket.as_deref(), &key)?;
     let scope = call.scope(identity, "storage.object.copy");
-    let found = storage.find(&scope, Right::Policies, way.from.0.as_str(), &way.from.1).await;
-    let found = found.map_err(|refused| {
-        refused.instead("NoSuchBucket", refusal::no_key).instead("InvalidKey", refusal::no_key)
-    })?;
     let change = Change { keeps, metadata, user_metadata: header_metadata(call) };
-    let stored = storage.copy(&scope, &found, way.to, call.says_true("x-upsert"), change).await;
-    let stored = stored.map_err(|refused| refused.instead("NoSuchBucket", refusal::no_relation))?;
+    let upsert = call.says_true("x-upsert");
+    // The source may be overwritten meanwhile.
+    let stored = again::read(|| async {
+        let found = storage.find(&scope, Right::Policies, way.from.0.as_str(), &way.from.1).await;
+        let found = found.map_err(|refused| {
+            refused.instead("NoSuchBucket", refusal::no_key).instead("InvalidKey", refusal::no_key)
+        })?;
+        let stored = storage.copy(&scope, &found, way.to.clone(), upsert, &change).await;
+        stored.map_err(|refused| refused.instead("NoSuchBucket", refusal::no_relation))
+    });
+    let stored = stored.await?;
     let mut row = match &stored.row {
         Value::Object(row) => row.clone(),
         _ => Map::new(),
@@ -84,7 +90,7 @@ impl Storage {
         found: &Found,
         (bucket, key): (BucketName, ObjectKey),
         upsert: bool,
-        change: Change,
+        change: &Change,
     ) -> Outcome<Stored> {
         let named = |name: &str, kept: &str| {
             let said = change.metadata.get(name).filter(|_| !change.keeps).and_then(Value::as_str);
@@ -96,7 +102,7 @@ impl Storage {
             mime: named("mimetype", &found.metadata.mimetype),
             cache_control: named("cacheControl", &found.metadata.cache_control),
             robots: found.metadata.x_robots_tag.clone(),
-            user_metadata: if change.keeps { found.user_metadata.clone() } else { change.user_metadata },
+            user_metadata: if change.keeps { &found.user_metadata } else { &change.user_metadata }.clone(),
             declared: Some(found.metadata.size),
             is_exact: true,
             upsert,

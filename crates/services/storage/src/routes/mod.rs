@@ -21,7 +21,7 @@ use serde_json::Value;
 
 /// Answers a request of the REST surface.
 pub(crate) async fn answer(storage: &Storage, call: &Call, body: Incoming) -> Outcome<Response<Body>> {
-    if call.method == Method::GET {
+    if matches!(call.method, Method::GET | Method::HEAD) {
         return again::read(|| Box::pin(once(storage, call, Incoming::none()))).await;
     }
     once(storage, call, body).await
@@ -35,7 +35,7 @@ async fn once(storage: &Storage, call: &Call, body: Incoming) -> Outcome<Respons
         ("object", _) => object(storage, call, rest, body).await,
         ("render", true) => crate::render::answer(storage, call, rest).await,
         ("bucket", _) => bucket::answer(storage, call, rest, body).await,
-        ("cdn", false) if call.method == Method::DELETE => system::purge(storage, call, rest),
+        ("cdn", false) if call.method == Method::DELETE => system::purge(storage, call, rest).await,
         ("status", true) if rest.is_empty() => Ok(empty(StatusCode::OK)),
         ("version", true) if rest.is_empty() => Ok(system::version()),
         ("health", true) if rest.is_empty() => system::health(storage, call).await,

@@ -1,9 +1,12 @@
 //! What is not about files: status, version, health, caches in front.
 
+use super::Target;
 use crate::Storage;
 use crate::call::Call;
+use crate::cdn::Purged;
 use crate::db::{As, Step, Work};
 use crate::refusal::{self, Outcome};
+use crate::schema_check::Fields;
 use axum::body::Body;
 use http::{HeaderValue, Response, header};
 use serde_json::json;
@@ -28,10 +31,21 @@ pub(crate) async fn health(storage: &Storage, call: &Call) -> Outcome<Response<B
     Ok(super::json(&json!({ "healthy": healthy })))
 }
 
-/// Takes objects out of caches in front. There is none that we fill: readers revalidate with us.
-pub(crate) fn purge(storage: &Storage, call: &Call, _below: &str) -> Outcome<Response<Body>> {
+/// `DELETE /cdn[/<bucket>[/<key>]]`: takes objects out of caches in front, be they there or not.
+pub(crate) async fn purge(storage: &Storage, call: &Call, below: &str) -> Outcome<Response<Body>> {
     if !call.identity(&storage.settings)?.is_service() {
         return Err(refusal::not_service());
     }
+    let mut fields = Fields::of_query(&call.query);
+    let pictures = fields.flag("transformations").unwrap_or_default();
+    fields.finish()?;
+    let Target { bucket, key } = super::target(below)?;
+    let what = match (bucket.is_empty(), key.is_empty()) {
+        (true, true) => Purged::All,
+        (true, false) => return Err(refusal::invalid_bucket()),
+        (false, true) => Purged::Bucket(bucket),
+        (false, false) => Purged::Object(bucket, key),
+    };
+    storage.purge(&what, pictures).await?;
     Ok(super::message("success"))
 }

@@ -3,6 +3,7 @@
 use super::objects::{conditional, find, is_new_only, wanted as headers_of};
 use super::xml::Xml;
 use super::{Ask, refused};
+use crate::again;
 use crate::call::Call;
 use crate::find::Found;
 use crate::metadata::parse_http_date;
@@ -64,7 +65,6 @@ pub(super) async fn copy(ask: &Ask<'_>, bucket: BucketName, key: &str) -> Outcom
         Some("REPLACE") => false,
         Some(_) => return Err(refused::invalid_argument("Unknown metadata directive.")),
     };
-    let found = source(ask, "storage.s3.object.copy").await?;
     let said = headers_of(ask, bucket, key, None);
     let mut metadata = Map::new();
     for (name, header, value) in [
@@ -78,11 +78,13 @@ pub(super) async fn copy(ask: &Ask<'_>, bucket: BucketName, key: &str) -> Outcom
     let change = Change { keeps, metadata, user_metadata: said.user_metadata };
     let scope = ask.scope("storage.s3.object.copy");
     let upsert = !is_new_only(ask.call);
-    let stored = ask
-        .storage
-        .copy(&scope, &found, (said.bucket, said.key), upsert, change)
-        .await
-        .map_err(conditional)?;
+    let to = (said.bucket, said.key);
+    // The source may be overwritten meanwhile.
+    let stored = again::read(|| async {
+        let found = source(ask, "storage.s3.object.copy").await?;
+        ask.storage.copy(&scope, &found, to.clone(), upsert, &change).await.map_err(conditional)
+    });
+    let stored = stored.await?;
     let modified = stored.row.pointer("/metadata/lastModified").and_then(Value::as_str);
     let mut xml = Xml::new("CopyObjectResult");
     xml.maybe("LastModified", modified).leaf("ETag", &stored.etag);

@@ -7,23 +7,28 @@
 use super::objects::{conditional, wanted};
 use super::xml::{self, Xml};
 use super::{Ask, Checked, refused};
+use crate::again;
 use crate::call::Incoming;
 use crate::db::{As, Scope, Work};
+use crate::metadata::iso;
 use crate::names::{BucketName, ObjectKey};
 use crate::refusal::{self, Outcome};
-use crate::store::multipart::{self, Id, Said};
+use crate::store::multipart::{self, Id, New, Said};
 use crate::upload::{Finished, Stored, Wanted};
 use axum::body::Body;
 use bytes::Bytes;
 use http::Response;
 use http_body_util::BodyExt;
 use serde_json::json;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// The most parts, and the highest number of one.
 pub(super) const PARTS_MAX: u32 = 10_000;
 /// Bytes of the longest list of parts: each with all of its checksums.
 const LIST_BYTES_MAX: usize = 8 << 20;
+/// For how long it is known that somebody goes on with an upload, without noting it again.
+const LATELY: Duration = Duration::from_secs(60 * 60);
 /// How many first bytes tell a file's type.
 const FIRST_BYTES: u64 = 8 * 1024;
 
@@ -35,10 +40,12 @@ pub(super) struct Upload {
     pub(super) others: u64,
 }
 
-/// An upload of the caller's bucket and key.
+/// An upload of the caller's bucket and key, which is gone on with now: it is not swept in the meantime.
 pub(super) async fn find(ask: &Ask<'_>, scope: &Scope, place: Id<'_>, but: u32) -> Outcome<Upload> {
     let (bucket, key) = (BucketName::parse(place.bucket)?, ObjectKey::parse(place.key)?);
+    let now = ask.storage.clock.now();
     let mut work = Work::new(scope, As::Service);
+    work.service(multipart::touch(place, &iso(now), &iso(now.checked_sub(LATELY).unwrap_or(now))));
     let found = work.service(multipart::find(place, but));
     let results = ask.storage.db.run(scope, work).await?;
     let row = results.of(found)?.first().ok_or_else(refused::no_upload)?;
@@ -62,10 +69,18 @@ pub(super) async fn create(ask: &Ask<'_>, bucket: BucketName, key: &str) -> Outc
     let id = Uuid::new_v4().simple().to_string();
     let place = Id { id: &id, bucket: wanted.bucket.as_str(), key: wanted.key.as_str() };
     let metadata = json!({ "mimetype": wanted.mime, "cacheControl": wanted.cache_control }).to_string();
-    let owner = scope.identity.subject.as_deref();
+    let new = New {
+        id: place,
+        version: Uuid::new_v4(),
+        owner_id: scope.identity.subject.as_deref(),
+        user_metadata: wanted.user_metadata.as_deref(),
+        metadata: &metadata,
+    };
     let mut work = Work::new(&scope, As::Service);
-    work.service(multipart::begin(place, Uuid::new_v4(), owner, wanted.user_metadata.as_deref(), &metadata));
-    ask.storage.db.run(&scope, work).await?;
+    let begun = work.service(multipart::begin(&new, ask.storage.settings.open_multipart_max));
+    if ask.storage.db.run(&scope, work).await?.of(begun)?.is_empty() {
+        return Err(refused::too_many_uploads());
+    }
     let mut xml = Xml::new("InitiateMultipartUploadResult");
     xml.leaf("Bucket", place.bucket).leaf("Key", place.key).leaf("UploadId", place.id);
     Ok(xml.answer())
@@ -122,7 +137,7 @@ async fn present(ask: &Ask<'_>, scope: &Scope, id: &str) -> Outcome<Vec<Present>
 }
 
 /// The parts of the list, each as it is there.
-fn chosen(present: Vec<Present>, listed: Option<Vec<Listed>>) -> Outcome<Vec<Present>> {
+fn chosen(present: Vec<Present>, listed: Option<&[Listed]>) -> Outcome<Vec<Present>> {
     let Some(listed) = listed else {
         return if present.is_empty() { Err(xml::malformed()) } else { Ok(present) };
     };
@@ -131,7 +146,7 @@ fn chosen(present: Vec<Present>, listed: Option<Vec<Listed>>) -> Outcome<Vec<Pre
     for wanted in listed {
         // Both are in ascending order.
         let part = present.find(|part| part.number >= wanted.number).ok_or_else(refused::invalid_part)?;
-        let same = wanted.etag.is_none_or(|etag| etag == plain(&part.etag));
+        let same = wanted.etag.as_deref().is_none_or(|etag| etag == plain(&part.etag));
         if part.number != wanted.number || !same {
             return Err(refused::invalid_part());
         }
@@ -155,9 +170,13 @@ pub(super) async fn complete(
     let place = Id { id, bucket: bucket.as_str(), key };
     let upload = find(ask, &scope, place, 0).await?;
     let in_bucket = ask.storage.permit_key(&scope, &upload.wanted).await.map_err(conditional)?;
-    let chosen = chosen(present(ask, &scope, id).await?, listed)?;
     upload.wanted.fits(&in_bucket, 0)?;
-    let stored = join(ask, &scope, upload.wanted, &chosen).await?;
+    // A part may be sent again meanwhile, and the body that it had be gone.
+    let stored = again::read(|| async {
+        let chosen = chosen(present(ask, &scope, id).await?, listed.as_deref())?;
+        join(ask, &scope, &upload.wanted, &chosen).await
+    });
+    let stored = stored.await?;
     remove(ask, &scope, place).await?;
     let mut xml = Xml::new("CompleteMultipartUploadResult");
     xml.leaf("Location", [place.bucket, "/", place.key].concat());
@@ -166,7 +185,7 @@ pub(super) async fn complete(
 }
 
 /// Makes one object of the parts.
-async fn join(ask: &Ask<'_>, scope: &Scope, wanted: Wanted, parts: &[Present]) -> Outcome<Stored> {
+async fn join(ask: &Ask<'_>, scope: &Scope, wanted: &Wanted, parts: &[Present]) -> Outcome<Stored> {
     let storage = ask.storage;
     let keys = parts.iter().map(|part| storage.body_key(&part.version).ok_or_else(refusal::no_body));
     let keys: Vec<blob::Key> = keys.collect::<Outcome<_>>()?;
@@ -179,7 +198,7 @@ async fn join(ask: &Ask<'_>, scope: &Scope, wanted: Wanted, parts: &[Present]) -
         return Err(refusal::too_large());
     };
     let finished = Finished::new(version, written, first);
-    storage.commit_or_undo(scope, &wanted, finished, false).await.map_err(conditional)
+    storage.commit_or_undo(scope, wanted, finished, false).await.map_err(conditional)
 }
 
 async fn first_bytes(ask: &Ask<'_>, key: &blob::Key, size: u64) -> Outcome<Bytes> {
@@ -235,7 +254,7 @@ mod tests {
     }
 
     fn versions(present: &[(u32, &str)], wanted: &[(u32, &str)]) -> Outcome<Vec<String>> {
-        let chosen = chosen(there(present), read(&list(wanted))?)?;
+        let chosen = chosen(there(present), read(&list(wanted))?.as_deref())?;
         Ok(chosen.into_iter().map(|part| part.version).collect())
     }
 

@@ -6,6 +6,7 @@ use super::multipart::{self as uploads, PARTS_MAX};
 use super::objects::set;
 use super::xml::Xml;
 use super::{Ask, Checked, refused};
+use crate::again;
 use crate::call::Incoming;
 use crate::db::{As, Scope, Work};
 use crate::find::Found;
@@ -124,13 +125,17 @@ async fn keep(
 pub(super) async fn copy(ask: &Ask<'_>, bucket: BucketName, key: &str, id: &str) -> Outcome<Response<Body>> {
     let scope = ask.scope("storage.s3.upload.part_copy");
     let number = number(ask)?;
-    let found = source(ask, "storage.s3.upload.part_copy").await?;
-    let size = found.metadata.size;
-    let range = source_range(ask.call, size)?.unwrap_or(0..size);
     let place = Id { id, bucket: bucket.as_str(), key };
-    let limit = permitted(ask, &scope, place, number, range.end - range.start).await?;
-    let copied = copied(ask, &found, range).await?;
-    let etag = keep(ask, &scope, place, number, copied, limit).await?;
+    // The source may be overwritten meanwhile.
+    let etag = again::read(|| async {
+        let found = source(ask, "storage.s3.upload.part_copy").await?;
+        let size = found.metadata.size;
+        let range = source_range(ask.call, size)?.unwrap_or(0..size);
+        let limit = permitted(ask, &scope, place, number, range.end - range.start).await?;
+        let copied = copied(ask, &found, range).await?;
+        keep(ask, &scope, place, number, copied, limit).await
+    });
+    let etag = etag.await?;
     let mut xml = Xml::new("CopyPartResult");
     xml.leaf("LastModified", crate::metadata::iso(ask.storage.clock.now())).leaf("ETag", &etag);
     Ok(xml.answer())

@@ -90,6 +90,11 @@ pub(super) fn no_upload() -> Refusal {
     Refusal::new(404, "NoSuchUpload", "Upload not found")
 }
 
+pub(super) fn too_many_uploads() -> Refusal {
+    let message = "Too many uploads in parts are open: complete or abort some of them first";
+    Refusal::new(400, "TooManyUploads", message)
+}
+
 pub(super) fn invalid_part() -> Refusal {
     let message = "One or more of the specified parts could not be found. The part may not have been uploaded, or the \
                    specified entity tag may not match the part's entity tag.";

@@ -82,6 +82,12 @@ enum Failure {
     Body(#[from] blob::Error),
 }
 
+/// Nobody could look at a file that somebody must look at.
+pub(crate) fn unavailable() -> Refusal {
+    let message = "The file could not be checked by the malware scanner, try again later";
+    Refusal::new(503, "ScannerUnavailable", message).openly()
+}
+
 impl Scanner {
     /// A scanner at a place. `http` reaches it there if that is a URL.
     pub fn new(place: Place, manner: Manner, http: outbound::Client) -> Scanner {
@@ -91,8 +97,13 @@ impl Scanner {
         Scanner { place: Arc::new(place), manner, http, turns: Arc::new(turns) }
     }
 
-    /// Has a body looked at; what is refused must not get a row.
-    pub(crate) async fn look(&self, project: &ProjectRef, body: blob::Reading) -> Outcome<()> {
+    /// Has a body looked at; what is refused must not get a row. `takes_unscanned` is the project's own word.
+    pub(crate) async fn look(
+        &self,
+        project: &ProjectRef,
+        body: blob::Reading,
+        takes_unscanned: Option<bool>,
+    ) -> Outcome<()> {
         let asked = Box::pin(self.ask(project, body));
         let verdict =
             tokio::time::timeout(self.manner.time_limit, asked).await.unwrap_or(Err(Failure::Timeout));
@@ -103,14 +114,11 @@ impl Scanner {
                 let message = "The file was refused by the malware scanner";
                 Err(Refusal::new(422, "FileInfected", message).openly())
             }
-            Err(failure) if self.manner.takes_unscanned => {
+            Err(failure) if takes_unscanned.unwrap_or(self.manner.takes_unscanned) => {
                 tracing::warn!(%project, %failure, "an upload was taken without being scanned");
                 Ok(())
             }
-            Err(failure) => {
-                let message = "The file could not be checked by the malware scanner, try again later";
-                Err(Refusal::new(503, "ScannerUnavailable", message).openly().caused_by(failure))
-            }
+            Err(failure) => Err(unavailable().caused_by(failure)),
         }
     }
 

@@ -16,5 +16,8 @@ create table if not exists storage.resumable_uploads (
   constraint resumable_uploads_pkey primary key ({app}version)
 );
 create index if not exists idx_resumable_uploads_expiry on storage.resumable_uploads ({app}expires_at);
+-- Those that are going on are counted whenever one is begun.
+create index if not exists idx_resumable_uploads_open on storage.resumable_uploads ({app}expires_at)
+  where completed_at is null;
 revoke all on storage.resumable_uploads from public, anon, authenticated;
 grant select, insert, update, delete on storage.resumable_uploads to service_role;

@@ -29,27 +29,67 @@ pub(crate) struct Said {
     pub(crate) cache_control: Option<String>,
 }
 
-/// Begins an upload. Sizes are summed up from the parts, which no caller may write, so the column for a seal on the
-/// sum stays empty.
-pub(crate) fn begin(
-    id: Id<'_>,
-    version: Uuid,
-    owner_id: Option<&str>,
-    user_metadata: Option<&str>,
-    metadata: &str,
-) -> Step {
+/// An upload as it is begun.
+#[derive(Debug)]
+pub(crate) struct New<'a> {
+    pub(crate) id: Id<'a>,
+    pub(crate) version: Uuid,
+    pub(crate) owner_id: Option<&'a str>,
+    /// JSON.
+    pub(crate) user_metadata: Option<&'a str>,
+    /// JSON, [`Said`].
+    pub(crate) metadata: &'a str,
+}
+
+/// Begins an upload, unless so many are open; a row comes back if it was begun. Sizes are summed up from the parts,
+/// which no caller may write, so the column for a seal on the sum stays empty.
+pub(crate) fn begin(new: &New<'_>, open_max: u32) -> Step {
     let sql = "
 insert into storage.s3_multipart_uploads
   (id, bucket_id, key, version, upload_signature, owner_id, user_metadata, metadata)
-values ($1, $2, $3, $4, '', $5, $6::jsonb, $7::jsonb)";
-    let mut params = id.params();
+select $1, $2, $3, $4, '', $5, $6::jsonb, $7::jsonb
+where (select count(*) from (select from storage.s3_multipart_uploads limit $8::bigint) as open) < $8::bigint
+returning id";
+    let mut params = new.id.params();
     params.extend([
-        param(version),
-        owner_id.map_or_else(null, text),
-        user_metadata.map_or_else(null, text),
-        text(metadata),
+        param(new.version),
+        new.owner_id.map_or_else(null, text),
+        new.user_metadata.map_or_else(null, text),
+        text(new.metadata),
+        param(open_max),
     ]);
     Step::new(sql, params)
+}
+
+/// Notes that somebody goes on with an upload now, unless that has been noted since `lately`. Times are texts that
+/// sort as times do, [`crate::metadata::iso`].
+pub(crate) fn touch(id: Id<'_>, now: &str, lately: &str) -> Step {
+    let sql = r#"
+update storage.s3_multipart_uploads
+set metadata = coalesce(metadata, '{}') || jsonb_build_object('touchedAt', $4::text)
+where id = $1 and bucket_id = $2 and key = $3
+  and created_at < $5::text::timestamptz and coalesce(metadata ->> 'touchedAt', '') collate "C" < $5::text"#;
+    let mut params = id.params();
+    params.extend([text(now), text(lately)]);
+    Step::new(sql, params)
+}
+
+/// Ends uploads that were begun, and last gone on with, before a time; those not that somebody writes to right now.
+/// Their ids, each with the versions of the bodies of its parts, if it has any.
+pub(crate) fn end_old(before: &str, limit: usize) -> Step {
+    let sql = r#"
+with old as (
+  select u.id from storage.s3_multipart_uploads as u
+  where u.created_at < $1::text::timestamptz and coalesce(u.metadata ->> 'touchedAt', '') collate "C" < $1::text
+  order by u.id limit $2::bigint
+  for update skip locked
+), gone as (
+  delete from storage.s3_multipart_uploads as u using old where u.id = old.id
+  returning u.id
+)
+select gone.id, p.version
+from gone left join storage.s3_multipart_uploads_parts as p on p.upload_id = gone.id"#;
+    Step::new(sql, [text(before), param(limit)])
 }
 
 /// An upload's metadata, user metadata, and the bytes in its other parts than this one.

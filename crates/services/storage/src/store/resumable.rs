@@ -35,14 +35,16 @@ pub(crate) struct New<'a> {
     pub(crate) holder: Uuid,
 }
 
-/// Begins an upload, held by who begins it.
-pub(crate) fn begin(new: &New<'_>) -> Step {
+/// Begins an upload, held by who begins it, unless so many are open now; a row comes back if it was begun.
+pub(crate) fn begin(new: &New<'_>, now: &str, open_max: u32) -> Step {
     let sql = concat!(
         "insert into storage.resumable_uploads ",
         "(version, bucket_id, key, length, upload_metadata, expires_at, holder, held_until) ",
-        "values ($1::uuid, $2, $3, $4::bigint, $5, $6::timestamptz, $7::uuid, ",
+        "select $1::uuid, $2, $3, $4::bigint, $5, $6::timestamptz, $7::uuid, ",
         lease!(),
-        ")"
+        " where (select count(*) from (select from storage.resumable_uploads ",
+        "where completed_at is null and expires_at > $8::timestamptz limit $9::bigint) as open) < $9::bigint ",
+        "returning version"
     );
     Step::new(
         sql,
@@ -54,6 +56,8 @@ pub(crate) fn begin(new: &New<'_>) -> Step {
             text(new.upload_metadata),
             text(new.expires_at),
             param(new.holder),
+            text(now),
+            param(open_max),
         ],
     )
 }

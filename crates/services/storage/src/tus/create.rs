@@ -7,12 +7,12 @@ use super::id::UploadId;
 use super::lease::Lease;
 use super::location::location;
 use super::patch::{receive, too_long};
-use super::state::expires;
+use super::state::{expires, forget};
 use crate::call::Incoming;
 use crate::db::{As, Work};
 use crate::mime;
 use crate::names::{BucketName, ObjectKey};
-use crate::refusal::{self, Outcome};
+use crate::refusal::{self, Outcome, Refusal};
 use crate::store::resumable::{self, New, Upload};
 use crate::upload::Wanted;
 use http::StatusCode;
@@ -47,8 +47,19 @@ async fn created(ask: &Ask, body: Incoming) -> Outcome<Answer> {
     } else {
         Ok(None)
     };
+    // Nobody is told where the upload is, so nobody can go on with it.
+    if received.is_err()
+        && let Err(refused) = forget(ask, &upload).await
+    {
+        crate::log(&refused);
+    }
     lease.release().await;
     answered(ask, &upload, has_bytes, received?)
+}
+
+fn too_many() -> Refusal {
+    let message = "Too many resumable uploads are open: finish or terminate some of them first\n";
+    Refusal::new(429, "TooManyUploads", message)
 }
 
 async fn begin(
@@ -67,8 +78,7 @@ async fn begin(
         expires_at: crate::metadata::iso(ask.storage.clock.now() + ask.storage.settings.resumable_time),
         is_completed: false,
     };
-    let mut work = Work::new(&scope, As::Service);
-    work.service(resumable::begin(&New {
+    let new = New {
         version,
         bucket: &upload.bucket,
         key: &upload.key,
@@ -76,8 +86,14 @@ async fn begin(
         upload_metadata: &upload.upload_metadata,
         expires_at: &upload.expires_at,
         holder,
-    }));
-    ask.storage.db.run(&scope, work).await?;
+    };
+    let (now, most) =
+        (crate::metadata::iso(ask.storage.clock.now()), ask.storage.settings.open_resumable_max);
+    let mut work = Work::new(&scope, As::Service);
+    let begun = work.service(resumable::begin(&new, &now, most));
+    if ask.storage.db.run(&scope, work).await?.of(begun)?.is_empty() {
+        return Err(too_many());
+    }
     Ok((Lease::begin(ask, scope, version, holder), upload))
 }
 

@@ -120,8 +120,9 @@ pub(super) async fn receive(
     Ok(Received { offset, is_completed: true })
 }
 
-/// Appends bytes until there are no more, or too many, or the client is gone, or somebody else wants to go on. In any
-/// case what has come is kept, and how far that is comes back.
+/// Appends bytes until there are no more, or too many, or the client is gone, or somebody else wants to go on. What has
+/// come is kept, unless it was too much: a client that errs about its length may err about the rest. How far the
+/// upload is then comes back.
 async fn stream(
     ask: &Ask,
     lease: &Lease,
@@ -140,7 +141,9 @@ async fn stream(
         match piece {
             Ok(None) => break Ok(()),
             Err(gone) => break Err(gone),
-            Ok(Some(piece)) if piece.len() as u64 > left => break Err(exceeded()),
+            Ok(Some(piece)) if piece.len() as u64 > left => {
+                return Ok((appender.undo().await.map_err(refused)?, Err(exceeded())));
+            }
             Ok(Some(piece)) => {
                 left -= piece.len() as u64;
                 appender.push(piece).await.map_err(refused)?;

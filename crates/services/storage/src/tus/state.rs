@@ -135,6 +135,12 @@ async fn end(ask: &Ask, upload: &Upload, permission: (Permission, bool)) -> Outc
     }
     let scope = ask.scope();
     ask.storage.permit_key(&scope, &ask.wanted_of(upload, permission)?).await?;
+    forget(ask, upload).await
+}
+
+/// Forgets an upload and its bytes.
+pub(super) async fn forget(ask: &Ask, upload: &Upload) -> Outcome<()> {
+    let scope = ask.scope();
     // An object may have it: a request that ended before it could say so.
     let mut work = Work::new(&scope, As::Service);
     let stored = work.service(resumable::is_stored(&upload.bucket, &upload.key, upload.version));

@@ -79,17 +79,21 @@ impl Storage {
         finished: &Finished,
         probes: bool,
     ) -> Outcome<()> {
-        let Some(scanner) = self.machinery.scanner.as_ref() else { return Ok(()) };
-        if !finished.checks_limits || finished.written.size == 0 {
+        let scans = self.settings.scans;
+        if !finished.checks_limits || finished.written.size == 0 || scans.enabled == Some(false) {
             return Ok(());
         }
+        let Some(scanner) = self.machinery.scanner.as_ref() else {
+            let goes_without = scans.enabled.is_none() || scans.takes_unscanned == Some(true);
+            return if goes_without { Ok(()) } else { Err(crate::scan::unavailable()) };
+        };
         if probes {
             // Nobody has files scanned that they may not store.
             let bucket = self.permit(scope, wanted).await?;
             wanted.fits(&bucket, finished.written.size)?;
         }
         let body = self.machinery.blobs.read(&self.new_key(finished.version), None).await?;
-        scanner.look(&self.settings.project, body).await
+        scanner.look(&self.settings.project, body, scans.takes_unscanned).await
     }
 
     /// Has the scanner look at the body, then the row name it.

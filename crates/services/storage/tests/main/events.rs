@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use storage::{Bell, Listener};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 
 #[derive(Debug)]
 struct Silent;
@@ -24,13 +25,15 @@ impl Bell for Silent {
 
 /// A server that keeps what it is sent, and refuses while it is told to.
 #[derive(Clone, Default)]
-struct Ear {
-    heard: Arc<Mutex<Vec<(String, Value)>>>,
-    deaf: Arc<AtomicBool>,
+pub struct Ear {
+    /// Paths, keys and bodies.
+    heard: Arc<Mutex<Vec<(String, String, Value)>>>,
+    pub deaf: Arc<AtomicBool>,
+    came: Arc<Notify>,
 }
 
 impl Ear {
-    async fn open(&self) -> String {
+    pub async fn open(&self) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let ear = self.clone();
@@ -50,12 +53,33 @@ impl Ear {
 
     async fn hear(self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
         let key = request.headers()["authorization"].to_str().unwrap().to_owned();
+        let path = request.uri().path().to_owned();
         let body = request.into_body().collect().await.unwrap().to_bytes();
         let status = if self.deaf.load(Ordering::Relaxed) { 503 } else { 200 };
         if status == 200 {
-            self.heard.lock().unwrap().push((key, serde_json::from_slice(&body).unwrap()));
+            self.heard.lock().unwrap().push((path, key, serde_json::from_slice(&body).unwrap()));
+            self.came.notify_one();
         }
         Ok(Response::builder().status(status).body(Full::default()).unwrap())
+    }
+
+    pub fn last(&self) -> (String, String, Value) {
+        self.heard.lock().unwrap().last().unwrap().clone()
+    }
+
+    pub fn messages(&self) -> Vec<Value> {
+        self.heard.lock().unwrap().iter().map(|(_, _, message)| message.clone()).collect()
+    }
+
+    pub fn count(&self) -> usize {
+        self.heard.lock().unwrap().len()
+    }
+
+    /// Waits until so much was heard.
+    pub async fn until(&self, count: usize) {
+        while self.count() < count {
+            self.came.notified().await;
+        }
     }
 
     fn types(&self) -> Vec<String> {
@@ -64,7 +88,7 @@ impl Ear {
             .lock()
             .unwrap()
             .iter()
-            .map(|(_, event)| event["event"]["type"].as_str().unwrap().to_owned())
+            .map(|(_, _, event)| event["event"]["type"].as_str().unwrap().to_owned())
             .collect();
         types.sort();
         types
@@ -113,7 +137,7 @@ async fn what_happens_is_told_and_what_is_refused_is_not() {
     ];
     assert_eq!(ear.types(), wanted);
     let heard = ear.heard.lock().unwrap().clone();
-    let (key, first) = heard.iter().find(|(_, e)| e["event"]["type"] == "ObjectCreated:Post").unwrap();
+    let (_, key, first) = heard.iter().find(|(_, _, e)| e["event"]["type"] == "ObjectCreated:Post").unwrap();
     assert_eq!(key, "Bearer listener's key");
     let payload = &first["event"]["payload"];
     assert_eq!(

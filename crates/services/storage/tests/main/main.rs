@@ -6,4 +6,7 @@ mod events;
 mod lists;
 mod objects;
 mod pages;
+mod owners;
+mod purges;
+mod races;
 mod world;

@@ -44,6 +44,7 @@ const BEFORE: &str = "
 pub struct World {
     pub storage: Storage,
     pub database: Database,
+    pub project: ProjectRef,
     bodies: Bodies,
 }
 
@@ -121,13 +122,13 @@ async fn make(database: Database, tenancy: Tenancy, change: impl FnOnce(&mut Set
     let project = ProjectRef::from_random(std::array::from_fn(|at| {
         (number as u8).wrapping_mul(31).wrapping_add(at as u8)
     }));
-    let mut settings = Settings::new(project, Arc::new(KeySet::from_secret(SECRET)));
+    let mut settings = Settings::new(project.clone(), Arc::new(KeySet::from_secret(SECRET)));
     settings.tenancy = tenancy;
     change(&mut settings);
     let config = Config { user: "authenticator".to_owned(), ..database.config.clone() };
     let pool = Pool::new(config, PoolOptions::default());
     let storage = Storage::new(settings, pool, Machinery::new(blobs), Arc::new(SystemClock));
-    World { storage, database, bodies: Bodies(dir) }
+    World { storage, database, project, bodies: Bodies(dir) }
 }
 
 /// The token of a role.

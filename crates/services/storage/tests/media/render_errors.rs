@@ -94,10 +94,13 @@ async fn large_pictures_are_refused() {
 }
 
 #[tokio::test]
-async fn without_pictures_there_is_no_route() {
+async fn without_pictures_nothing_is_rendered() {
     let place = place_with(|machinery| machinery, |settings| settings.images.enabled = false).await;
     place.upload("open/p", "image/png", halves(4, 4, ImageFormat::Png)).await;
-    assert_eq!(place.get("/render/image/public/open/p").await.status, 404);
+    let refused = place.get("/render/image/public/open/p").await;
+    let message = "The feature imageTransformation is not enabled for this resource".to_owned();
+    let code = "FeatureNotEnabled".to_owned();
+    assert_eq!(refused.refusal(), (403, "409".to_owned(), code, message));
     let signed =
         place.post("/object/sign/open/p", &json!({ "expiresIn": 60, "transform": { "width": 4 } })).await;
     assert!(signed.json()["signedURL"].as_str().unwrap().starts_with("/object/sign/"));

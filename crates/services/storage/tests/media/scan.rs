@@ -7,14 +7,20 @@ use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use storage::Scanner;
 use storage::scan::{Manner, Place as At};
+use storage::{Machinery, ScanSettings, Scanner};
 
 const LARGE: usize = 300 * 1024;
 
 async fn scanned(at: At, manner: Manner) -> Place {
+    scanned_with(at, manner, ScanSettings::default()).await
+}
+
+/// The same of a project with a word of its own.
+async fn scanned_with(at: At, manner: Manner, scans: ScanSettings) -> Place {
     let http = outbound::Client::new(outbound::Reach::Anywhere).unwrap();
-    place_with(|machinery| machinery.with_scanner(Scanner::new(at, manner, http)), |_| {}).await
+    let with_scanner = |machinery: Machinery| machinery.with_scanner(Scanner::new(at, manner, http));
+    place_with(with_scanner, |settings| settings.scans = scans).await
 }
 
 /// All ways to a scanner, each with its own.
@@ -121,4 +127,43 @@ async fn nobody_has_files_scanned_that_they_may_not_store() {
         assert_eq!(refused.refusal().2, "AccessDenied");
     }
     assert_eq!((seen.files(), place.bodies().await), (0, 0));
+}
+
+#[tokio::test]
+async fn a_project_decides_whether_its_files_are_scanned() {
+    let (url, seen) = scanners::web(Temper::Honest).await;
+    let at = At::Web { url: url.parse().unwrap(), token: Some(Secret::new("scan")) };
+    let off = ScanSettings { enabled: Some(false), ..ScanSettings::default() };
+    let place = scanned_with(at, Manner::default(), off).await;
+    place.upload("closed/f", "text/plain", evil(100)).await;
+    assert_eq!(seen.last.load(Ordering::SeqCst), 0, "nobody has looked");
+}
+
+#[tokio::test]
+async fn a_project_decides_whether_files_are_taken_that_nobody_looked_at() {
+    let nobody = || At::ClamdAddress("127.0.0.1:1".to_owned());
+    let strict = ScanSettings { takes_unscanned: Some(false), ..ScanSettings::default() };
+    let lenient = ScanSettings { takes_unscanned: Some(true), ..ScanSettings::default() };
+    let careless = Manner { takes_unscanned: true, ..Manner::default() };
+    for (manner, scans, status) in [
+        (Manner::default(), ScanSettings::default(), 503),
+        (Manner::default(), lenient, 200),
+        (careless, ScanSettings::default(), 200),
+        (careless, strict, 503),
+    ] {
+        let place = scanned_with(nobody(), manner, scans).await;
+        let answer = place.upload_as(&service(), "closed/f", "text/plain", "text").await;
+        assert_eq!(answer.status, status, "{manner:?} {scans:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_project_that_wants_a_scanner_takes_nothing_without() {
+    let wants = ScanSettings { enabled: Some(true), ..ScanSettings::default() };
+    let lenient = ScanSettings { takes_unscanned: Some(true), ..wants };
+    for (scans, status) in [(wants, 503), (lenient, 200), (ScanSettings::default(), 200)] {
+        let place = place_with(|machinery| machinery, |settings| settings.scans = scans).await;
+        let answer = place.upload_as(&service(), "closed/f", "text/plain", "text").await;
+        assert_eq!(answer.status, status, "{scans:?}");
+    }
 }

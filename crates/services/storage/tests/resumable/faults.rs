@@ -5,6 +5,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream;
 use http::Method;
+use md5::{Digest, Md5};
 use serde_json::json;
 use std::time::Duration;
 
@@ -36,15 +37,72 @@ async fn a_broken_connection_keeps_what_came() {
 }
 
 #[tokio::test]
-async fn too_many_bytes_without_a_length_are_cut() {
+async fn too_many_bytes_without_a_length_change_nothing() {
     let own = own().await;
     let service = service();
-    let path = own.begin(&service, &named("b", "k"), 4).await;
-    let pieces = [Ok::<_, std::io::Error>(Bytes::from_static(b"abc")), Ok(Bytes::from_static(b"de"))];
-    let answer = own.patch(&path, &service, 0, Body::from_stream(stream::iter(pieces))).await;
+    let path = own.begin(&service, &named("b", "k"), 6_000_000).await;
+    own.patch(&path, &service, 0, "abc").await;
+    // Pieces that are on the disk before the last one is one too many.
+    let pieces = [1_000_000; 6].map(|length| Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; length])));
+    let answer = own.patch(&path, &service, 3, Body::from_stream(stream::iter(pieces))).await;
     assert_eq!(answer.said(), (413, "upload's size exceeded\n"));
-    assert!(own.head(&path, &service).await.offset() <= 4);
+    assert_eq!(own.head(&path, &service).await.offset(), 3);
     assert_eq!(own.object("b/k").await.status, 400);
+    let rest = vec![b'y'; 5_999_997];
+    assert_eq!(own.patch(&path, &service, 3, rest).await.header("tus-complete"), "1");
+    let bytes = own.object("b/k").await.bytes;
+    assert!(bytes.starts_with(b"abcyyy") && bytes.ends_with(b"yyy") && bytes.len() == 6_000_000);
+    let etag = format!("\"{}\"", hex::encode(Md5::digest(&bytes)));
+    assert_eq!(own.object("b/k").await.header("etag"), etag);
+}
+
+#[tokio::test]
+async fn an_upload_that_nobody_can_find_is_not_kept() {
+    let own = own().await;
+    let service = service();
+    let metadata = named("b", "k");
+    let headers = [
+        ("upload-length", "4"),
+        ("upload-metadata", metadata.as_str()),
+        ("content-type", "application/offset+octet-stream"),
+    ];
+    for body in [Body::from_stream(stream::iter([Ok::<_, std::io::Error>("abcde")])), broken(&["abc"])] {
+        let answer = own.tus(Method::POST, "/upload/resumable", &service, &headers, body).await;
+        assert!(answer.status >= 400, "{answer:?}");
+    }
+    assert_eq!(own.bodies().await, (0, 0));
+    let mut session = own.database.connect().await;
+    let rows = session.query("select 1 from storage.resumable_uploads", &[]).await.unwrap();
+    assert!(rows.is_empty());
+}
+
+#[tokio::test]
+async fn only_so_many_are_open_at_a_time() {
+    let own = dedicated(|settings| settings.open_resumable_max = 2).await;
+    own.bucket(json!({ "name": "b" })).await;
+    let service = service();
+    let open = |key: &str| {
+        let (own, service, metadata) = (&own, &service, named("b", key));
+        async move {
+            let headers = [("upload-length", "3"), ("upload-metadata", metadata.as_str())];
+            own.tus(Method::POST, "/upload/resumable", service, &headers, Body::empty()).await
+        }
+    };
+    let first = open("1").await.path();
+    let second = open("2").await.path();
+    let refused = open("3").await;
+    assert_eq!((refused.status, refused.text().contains("Too many resumable uploads")), (429, true));
+    assert_eq!(own.patch(&first, &service, 0, "abc").await.header("tus-complete"), "1");
+    let third = open("3").await.path();
+    assert_eq!(open("4").await.status, 429);
+    own.tus(Method::DELETE, &second, &service, &[], Body::empty()).await;
+    let fourth = open("4").await.path();
+    assert_eq!(open("5").await.status, 429);
+    own.later(Duration::from_secs(25 * 3600));
+    assert_eq!(open("5").await.status, 201, "those whose time is over are not open");
+    for path in [third, fourth] {
+        assert_eq!(own.head(&path, &service).await.status, 410);
+    }
 }
 
 #[tokio::test]

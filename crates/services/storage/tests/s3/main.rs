@@ -5,6 +5,7 @@ mod bodies;
 mod client;
 mod form;
 mod identity;
+mod left;
 mod listing;
 mod multipart;
 mod objects;

@@ -108,8 +108,13 @@ pub async fn shard() -> Database {
 
 /// A pooled project in a shard.
 pub async fn pooled(shard: &Database, app: u32) -> World {
+    pooled_with(shard, app, |_| {}).await
+}
+
+/// The same with other settings.
+pub async fn pooled_with(shard: &Database, app: u32, configure: impl FnOnce(&mut Settings)) -> World {
     let settings = vec![("rowhouse.app_id".to_owned(), app.to_string())];
-    make(shard.clone(), Tenancy::Pooled, settings, |_| {}).await
+    make(shard.clone(), Tenancy::Pooled, settings, configure).await
 }
 
 async fn make(

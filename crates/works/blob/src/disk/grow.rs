@@ -53,6 +53,8 @@ pub(crate) struct DiskAppender {
     key: Key,
     pending: Pending,
     tail: Option<End>,
+    /// How long the body was.
+    before: u64,
 }
 
 /// Where the end of the file is.
@@ -95,7 +97,7 @@ impl Disk {
                 Ok(tail) => {
                     let tail = Some(End::Here(tail));
                     let (disk, key) = (self.clone(), key.clone());
-                    return Ok(DiskAppender { disk, key, pending: Pending::default(), tail });
+                    return Ok(DiskAppender { disk, key, pending: Pending::default(), tail, before: offset });
                 }
                 Err(again) => turn = again,
             }
@@ -219,6 +221,20 @@ impl DiskAppender {
             Ok(tail.length)
         };
         self.disk.call(sync).await
+    }
+}
+
+impl DiskAppender {
+    /// Cuts off what was written, durably.
+    pub(crate) async fn undo(mut self) -> Result<u64, Error> {
+        let tail = self.tail.take().ok_or(Error::Busy)?.come().await?;
+        let (disk, before) = (self.disk.clone(), self.before);
+        let cut = move || {
+            tail.file.set_len(before)?;
+            disk.tree.settle_file(&tail.file)?;
+            Ok(before)
+        };
+        self.disk.call(cut).await
     }
 }
 

@@ -65,6 +65,9 @@ pub(crate) struct RemoteAppender {
     pending: Pending,
     length: u64,
     new: bool,
+    /// Stretches that were written, and how long the body was before.
+    written: Vec<Path>,
+    before: u64,
     _claim: Claim,
 }
 
@@ -114,8 +117,16 @@ impl Remote {
         if length != offset {
             return Err(Error::Offset { length });
         }
-        let (remote, path) = (self.clone(), self.growth(key));
-        Ok(RemoteAppender { remote, path, pending: Pending::default(), length, new, _claim: claim })
+        Ok(RemoteAppender {
+            remote: self.clone(),
+            path: self.growth(key),
+            pending: Pending::default(),
+            length,
+            new,
+            written: Vec::new(),
+            before: length,
+            _claim: claim,
+        })
     }
 
     pub(crate) async fn seal(&self, key: &Key) -> Result<Written, Error> {
@@ -190,6 +201,7 @@ impl RemoteAppender {
         let length: usize = chunks.iter().map(Bytes::len).sum();
         let path = self.path.clone().join(format!("{:020}", self.length));
         timely(self.remote.store.put(&path, PutPayload::from_iter(chunks))).await?;
+        self.written.push(path);
         self.length += length as u64;
         Ok(())
     }
@@ -208,6 +220,14 @@ impl RemoteAppender {
             self.flush().await?;
         }
         Ok(self.length)
+    }
+
+    /// Removes what was written. The last stretch goes first: those that are left always follow each other.
+    pub(crate) async fn undo(mut self) -> Result<u64, Error> {
+        while let Some(path) = self.written.pop() {
+            timely(self.remote.store.delete(&path)).await?;
+        }
+        Ok(self.before)
     }
 }
 

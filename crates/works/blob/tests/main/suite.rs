@@ -33,6 +33,7 @@ pub async fn all(store: &Store) {
     concatenation(store, &own).await;
     growth(store, &own).await;
     growth_is_exclusive_and_exact(store, &own).await;
+    growth_taken_back(store, &own).await;
     lists(store).await;
     projects(store).await;
 }
@@ -193,6 +194,31 @@ async fn growth_is_exclusive_and_exact(store: &Store, own: &ProjectRef) {
     assert!(matches!(store.grown(&key).await, Err(Error::NotFound)));
     assert!(matches!(store.append(&key, 1500).await, Err(Error::NotFound)));
     assert!(matches!(store.seal(&key).await, Err(Error::NotFound)));
+}
+
+async fn growth_taken_back(store: &Store, own: &ProjectRef) {
+    for before in [0, 1000] {
+        let key = key(own);
+        let start = noise(before, 1);
+        append(store, &key, 0, &start, 300).await;
+        // More than one piece or part, so that some of it has been written.
+        for length in [10, 17_000_000] {
+            let mut appender = store.append(&key, before as u64).await.unwrap();
+            let bytes = noise(length, 2);
+            for at in (0..length).step_by(60_000) {
+                appender.push(bytes.slice(at..length.min(at + 60_000))).await.unwrap();
+            }
+            assert_eq!(appender.undo().await.unwrap(), before as u64);
+            assert_eq!(store.grown(&key).await.unwrap(), before as u64);
+        }
+        let rest = noise(5000, 3);
+        append(store, &key, before as u64, &rest, 700).await;
+        let whole = Bytes::from([&start[..], &rest[..]].concat());
+        let written = store.seal(&key).await.unwrap();
+        assert_eq!((written.size, written.md5), (whole.len() as u64, md5(&whole)));
+        assert!(get(store, &key, None).await.unwrap() == whole);
+        store.delete(&key).await.unwrap();
+    }
 }
 
 async fn lists(store: &Store) {
