@@ -1,6 +1,8 @@
 //! Turns: so many at a time in all, and so many of them for one project.
 //!
-//! The share of a project is what keeps one that reads or writes a lot from taking every turn.
+//! The share of a project is what keeps one that reads or writes a lot from taking every turn. Shares alone do not
+//! keep a few projects together from it: so whoever waits for a client keeps a turn only while there are plenty
+//! ([`Turn::is_tight`]).
 
 use crate::Error;
 use model::ProjectRef;
@@ -35,7 +37,8 @@ impl Gate {
         Gate::waiting(total, share, WAIT)
     }
 
-    fn waiting(total: usize, share: usize, wait: Duration) -> Arc<Gate> {
+    /// The same with another end of the wait.
+    pub(crate) fn waiting(total: usize, share: usize, wait: Duration) -> Arc<Gate> {
         let all = Arc::new(Semaphore::new(total));
         Arc::new(Gate { all, total, share, wait, projects: Mutex::new(HashMap::new()) })
     }
@@ -66,6 +69,26 @@ impl Gate {
     /// How many turns are taken.
     pub(crate) fn taken(&self) -> usize {
         self.total.saturating_sub(self.all.available_permits())
+    }
+}
+
+impl Turn {
+    /// Whether more than half of all turns, or of the project's, are taken: who has nothing to do now gives his back
+    /// and asks again later. So those who wait for their clients never have more than half, however many they are.
+    pub(crate) fn is_tight(&self) -> bool {
+        let Some((own, all)) = &self.permits else { return false };
+        let more = |semaphore: &Semaphore, of: usize| of - of / 2 > semaphore.available_permits();
+        more(all.semaphore(), self.gate.total) || more(own.semaphore(), self.gate.share)
+    }
+
+    /// Whether no turn is left for anybody.
+    pub(crate) fn is_last_of_all(&self) -> bool {
+        self.permits.as_ref().is_some_and(|(_, all)| all.semaphore().available_permits() == 0)
+    }
+
+    /// Whether no turn is left for the project.
+    pub(crate) fn is_last_of_own(&self) -> bool {
+        self.permits.as_ref().is_some_and(|(own, _)| own.semaphore().available_permits() == 0)
     }
 }
 
@@ -110,6 +133,22 @@ mod tests {
         assert!(gate.turn(&project("c")).now_or_never().is_none());
         drop(turns);
         assert!(gate.turn(&project("c")).now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn it_is_tight_beyond_half_of_all_or_of_the_share() {
+        let gate = Gate::new(4, 2);
+        let first = gate.turn(&project("a")).await.expect("a turn");
+        assert!(!first.is_tight(), "half of the share");
+        let second = gate.turn(&project("a")).await.expect("a turn");
+        assert!(second.is_tight() && second.is_last_of_own() && !second.is_last_of_all(), "all of the share");
+        drop(second);
+        let other = gate.turn(&project("b")).await.expect("a turn");
+        assert!(!other.is_tight() && !first.is_tight(), "half of all");
+        let third = gate.turn(&project("c")).await.expect("a turn");
+        assert!(third.is_tight() && other.is_tight() && first.is_tight() && !third.is_last_of_all());
+        let last = gate.turn(&project("d")).await.expect("a turn");
+        assert!(last.is_last_of_all() && first.is_last_of_all() && !first.is_last_of_own());
     }
 
     #[tokio::test]

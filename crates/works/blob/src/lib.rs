@@ -23,11 +23,15 @@
 //! Everything is bounded: files open at a time for all and for one project, calls to the disk at a time, memory of
 //! a reading and of a writer, and the time that each call may take.
 
+mod claim;
+#[cfg(test)]
+mod crowd;
 mod disk;
 mod error;
 mod gate;
 mod growing;
 mod key;
+mod pending;
 mod reading;
 mod remote;
 mod store;

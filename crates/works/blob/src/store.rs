@@ -25,12 +25,16 @@ impl Store {
     /// # Errors
     /// The directory cannot be made, opened or read.
     pub async fn disk(root: PathBuf, durability: Durability) -> Result<Store, Error> {
-        Ok(Store(Place::Disk(Disk::open(root, durability).await?)))
+        Ok(Store::of_disk(Disk::open(root, durability).await?))
     }
 
     /// An object store that the caller has made. See [`crate::S3`], [`crate::Gcs`] and [`crate::Azure`] for the usual.
     pub fn remote(store: Arc<dyn ObjectStore>, prefix: &str) -> Store {
         Store::of_remote(Remote::new(store, prefix))
+    }
+
+    pub(crate) fn of_disk(disk: Disk) -> Store {
+        Store(Place::Disk(disk))
     }
 
     pub(crate) fn of_remote(remote: Remote) -> Store {

@@ -1,6 +1,6 @@
 //! Removing what no longer counts: what a crash left behind, and projects that were deleted.
 
-use super::Disk;
+use super::{Disk, run};
 use crate::Error;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -20,7 +20,7 @@ impl Disk {
     /// Removes temporary files that are older than a day, and what is left of deleted projects.
     pub(super) async fn clean(&self) -> Result<(), Error> {
         let tree = Arc::clone(&self.tree);
-        let gone = self.call(move || old_files_removed(tree.temporary())).await?;
+        let gone = run(move || old_files_removed(tree.temporary())).await?;
         for name in gone {
             self.remove_aside(name).await?;
         }
@@ -32,7 +32,7 @@ impl Disk {
         loop {
             let (tree, name) = (Arc::clone(&self.tree), name.clone());
             let mut left = BATCH;
-            if self.call(move || emptied(tree.temporary(), &name, &mut left, DEPTH_MAX)).await? {
+            if run(move || emptied(tree.temporary(), &name, &mut left, DEPTH_MAX)).await? {
                 return Ok(());
             }
         }

@@ -1,17 +1,13 @@
 //! Several bodies after each other as one.
 
-use super::Disk;
 use super::tree::{Temporary, Tree};
+use super::{Disk, STRETCH};
 use crate::{Error, Key, Written};
 use md5::{Digest, Md5};
 use rustix::io::Errno;
 use std::fs::File;
-use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-
-/// Bytes copied and hashed in one call to the disk.
-const STRETCH: u64 = 32 * 1024 * 1024;
 
 /// The body being put together.
 struct Whole {
@@ -29,7 +25,7 @@ impl Disk {
         let tree = Arc::clone(&self.tree);
         let begin =
             move || Ok(Whole { file: Temporary::new(&tree)?, md5: Md5::new(), size: 0, native: true });
-        let mut whole = self.call(begin).await?;
+        let mut whole = self.call(to.project(), begin).await?;
         for part in parts {
             let (mut from, mut more) = (0, true);
             while more {
@@ -39,18 +35,18 @@ impl Disk {
                     Ok((whole, copied))
                 };
                 let copied;
-                (whole, copied) = self.call(call).await?;
+                (whole, copied) = self.heavy_call(to.project(), call).await?;
                 from += copied;
                 more = copied == STRETCH;
             }
         }
-        let (tree, to) = (Arc::clone(&self.tree), to.clone());
+        let (tree, name) = (Arc::clone(&self.tree), to.clone());
         let finish = move || {
             let written = Written { size: whole.size, md5: whole.md5.finalize().into() };
-            tree.publish(whole.file, &to)?;
+            tree.publish(whole.file, &name)?;
             Ok(written)
         };
-        self.call(finish).await
+        self.call(to.project(), finish).await
     }
 }
 
@@ -71,8 +67,7 @@ impl Whole {
             let end = done + memory.len() as u64;
             if end > copied {
                 let skip = usize::try_from(copied.saturating_sub(done)).unwrap_or(0);
-                self.file.file.seek(SeekFrom::Start(self.size + done + skip as u64))?;
-                self.file.file.write_all(&memory[skip..])?;
+                self.file.file()?.write_all_at(&memory[skip..], self.size + done + skip as u64)?;
             }
             done = end;
         }
@@ -85,7 +80,7 @@ impl Whole {
         let (mut input, mut output, mut done) = (from, self.size, 0);
         while done < length {
             let left = usize::try_from(length - done).unwrap_or(usize::MAX);
-            match copy(source, &mut input, &self.file.file, &mut output, left) {
+            match copy(source, &mut input, self.file.file()?, &mut output, left) {
                 Ok(0) => break,
                 Ok(copied) => done += copied as u64,
                 Err(Errno::INTR) => {}

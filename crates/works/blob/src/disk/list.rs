@@ -18,12 +18,12 @@ impl Disk {
         limit: usize,
         shelf: Shelf,
     ) -> Result<Vec<Found>, Error> {
-        let (tree, project) = (Arc::clone(&self.tree), project.clone());
-        self.call(move || match listed(&tree, &project, after, limit, shelf) {
+        let (tree, name) = (Arc::clone(&self.tree), project.clone());
+        let list = move || match listed(&tree, &name, after, limit, shelf) {
             Err(Error::NotFound) => Ok(Vec::new()),
             other => other,
-        })
-        .await
+        };
+        self.call(project, list).await
     }
 }
 

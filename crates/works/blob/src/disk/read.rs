@@ -11,8 +11,8 @@ use std::future::Future;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use tokio_util::task::AbortOnDropHandle;
 
 /// Up to this size a body is read in the call that opens it.
 const SMALL: u64 = 64 * 1024;
@@ -25,7 +25,9 @@ const PIECE_OF_MANY: usize = 64 * 1024;
 /// What is being read of a file.
 pub(crate) struct DiskReading {
     disk: Disk,
-    file: Option<Arc<Opened>>,
+    key: Key,
+    /// Nothing while it is being read from, and where others need the turn more while the client takes its time.
+    file: Option<Opened>,
     /// What has been read already, from the call that opened the file.
     first: Option<Bytes>,
     /// From where the next call reads, and where it ends.
@@ -33,12 +35,14 @@ pub(crate) struct DiskReading {
     ahead: Option<Ahead>,
 }
 
-type Ahead = Pin<Box<dyn Future<Output = Result<Bytes, Error>> + Send>>;
+/// A piece, and the file if it stays open.
+type Read = (Bytes, Option<Opened>);
+type Ahead = Pin<Box<dyn Future<Output = Result<Read, Error>> + Send>>;
 
 /// An open file and the turn it holds.
 struct Opened {
     file: File,
-    _turn: Turn,
+    turn: Turn,
 }
 
 impl Disk {
@@ -49,17 +53,17 @@ impl Disk {
         range: Option<Range<u64>>,
     ) -> Result<(u64, Range<u64>, DiskReading), Error> {
         let turn = self.turn(key).await?;
-        let (disk, key) = (self.clone(), key.clone());
-        self.call(move || disk.opened(&key, range, turn)).await
+        let (disk, name) = (self.clone(), key.clone());
+        self.call(key.project(), move || disk.opened(name, range, turn)).await
     }
 
     fn opened(
         self,
-        key: &Key,
+        key: Key,
         range: Option<Range<u64>>,
         turn: Turn,
     ) -> Result<(u64, Range<u64>, DiskReading), Error> {
-        let file = self.tree.file(key)?;
+        let file = self.tree.file(&key)?;
         let size = file.metadata()?.len();
         let range = match range {
             None => 0..size,
@@ -67,50 +71,62 @@ impl Disk {
             Some(_) => return Err(Error::Range),
         };
         let length = range.end - range.start;
-        if length <= SMALL {
+        let (first, file) = if length <= SMALL {
             let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
             file.read_exact_at(&mut bytes, range.start)?;
-            let first = (!bytes.is_empty()).then(|| Bytes::from(bytes));
-            let next = range.end..range.end;
-            let reading = DiskReading { disk: self, file: None, first, next, ahead: None };
-            return Ok((size, range, reading));
-        }
-        if length >= LONG {
-            // Only a hint: a file system that does not take it is none the worse.
-            let _ = rustix::fs::fadvise(&file, range.start, None, Advice::Sequential);
-        }
-        let opened = Arc::new(Opened { file, _turn: turn });
-        let first = self.piece(&opened, &range)?;
-        let next = range.start + first.len() as u64..range.end;
-        let reading = DiskReading { disk: self, file: Some(opened), first: Some(first), next, ahead: None };
-        Ok((size, range, reading))
+            ((!bytes.is_empty()).then(|| Bytes::from(bytes)), None)
+        } else {
+            if length >= LONG {
+                // Only a hint: a file system that does not take it is none the worse.
+                let _ = rustix::fs::fadvise(&file, range.start, None, Advice::Sequential);
+            }
+            let (first, file) = self.piece(Opened { file, turn }, &range)?;
+            (Some(first), file)
+        };
+        let read = first.as_ref().map_or(0, |first| first.len() as u64);
+        let next = range.start + read..range.end;
+        Ok((size, range, DiskReading { disk: self, key, file, first, next, ahead: None }))
     }
 
-    /// Reads the first piece of a range that is not empty. Blocks.
-    fn piece(&self, opened: &Opened, range: &Range<u64>) -> Result<Bytes, Error> {
+    /// Reads the first piece of a range that is not empty. The file stays open if there is more to read and there
+    /// are turns enough: nobody knows when the client asks for more. Blocks.
+    fn piece(&self, opened: Opened, range: &Range<u64>) -> Result<Read, Error> {
         let left = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
-        if self.open.taken() > MANY {
+        let is_tight = opened.turn.is_tight();
+        let bytes = if is_tight || self.open.taken() > MANY {
             let mut bytes = vec![0; left.min(PIECE_OF_MANY)];
             opened.file.read_exact_at(&mut bytes, range.start)?;
-            return Ok(Bytes::from(bytes));
-        }
-        let mut buffer = self.buffers.take();
-        opened.file.read_exact_at(buffer.memory(left.min(BUFFER)), range.start)?;
-        Ok(buffer.into_bytes())
+            Bytes::from(bytes)
+        } else {
+            let mut buffer = self.buffers.take();
+            opened.file.read_exact_at(buffer.memory(left.min(BUFFER)), range.start)?;
+            buffer.into_bytes()
+        };
+        // Asked anew: only so are those who stay open never too many.
+        let stays = bytes.len() < left && !opened.turn.is_tight();
+        Ok((bytes, stays.then_some(opened)))
+    }
+
+    /// Opens a body once more to read the next piece of it.
+    async fn reopened(self, key: Key, range: Range<u64>) -> Result<Read, Error> {
+        let turn = self.turn(&key).await?;
+        let (disk, name) = (self.clone(), key.clone());
+        let read = move || disk.piece(Opened { file: disk.tree.file(&name)?, turn }, &range);
+        self.call(key.project(), read).await
     }
 }
 
 impl DiskReading {
-    /// Begins to read the next piece, if there is one and nothing is being read.
+    /// Begins to read the next piece where the file is open.
     fn look_ahead(&mut self) {
         if self.ahead.is_some() || self.next.is_empty() {
             return;
         }
-        let Some(file) = &self.file else { return };
-        let (disk, file, range) = (self.disk.clone(), Arc::clone(file), self.next.clone());
+        let Some(opened) = self.file.take() else { return };
+        let (disk, project, range) = (self.disk.clone(), self.key.project().clone(), self.next.clone());
         self.ahead = Some(Box::pin(async move {
             let reader = disk.clone();
-            let call: Call<Bytes> = disk.start(move || reader.piece(&file, &range)).await?;
+            let call: Call<Read> = disk.start(&project, move || reader.piece(opened, &range)).await?;
             call.end().await
         }));
     }
@@ -120,16 +136,25 @@ impl DiskReading {
         let piece = match (self.first.take(), self.ahead.as_mut()) {
             (Some(first), _) => Ok(first),
             (None, Some(ahead)) => {
-                let piece = ready!(ahead.as_mut().poll(context));
+                let read = ready!(ahead.as_mut().poll(context));
                 self.ahead = None;
-                if let Ok(piece) = &piece {
+                read.map(|(piece, file)| {
                     self.next.start += piece.len() as u64;
-                }
-                piece
+                    self.file = file;
+                    piece
+                })
             }
             (None, None) if self.next.is_empty() => return Poll::Ready(None),
             (None, None) => {
                 self.look_ahead();
+                if self.ahead.is_none() {
+                    // A task of its own: whoever is given a turn must use it, whether somebody polls or not.
+                    let read = self.disk.clone().reopened(self.key.clone(), self.next.clone());
+                    let read = AbortOnDropHandle::new(tokio::spawn(read));
+                    self.ahead = Some(Box::pin(async {
+                        read.await.map_err(|stopped| Error::Io(std::io::Error::other(stopped)))?
+                    }));
+                }
                 return self.poll_piece(context);
             }
         };
@@ -139,12 +164,9 @@ impl DiskReading {
         self.look_ahead();
         if let Some(ahead) = self.ahead.as_mut() {
             // Only begun by being polled. A piece that is there at once waits for the next call.
-            if let Poll::Ready(piece) = ahead.as_mut().poll(context) {
-                self.ahead = Some(Box::pin(std::future::ready(piece)));
+            if let Poll::Ready(read) = ahead.as_mut().poll(context) {
+                self.ahead = Some(Box::pin(std::future::ready(read)));
             }
-        }
-        if self.next.is_empty() && self.ahead.is_none() {
-            self.file = None;
         }
         Poll::Ready(Some(piece))
     }

@@ -121,7 +121,7 @@ impl Tree {
     /// Gives the finished temporary file its name.
     pub(super) fn publish(&self, mut temporary: Temporary, key: &Key) -> Result<(), Error> {
         if self.fsync {
-            temporary.file.sync_all()?;
+            temporary.file()?.sync_all()?;
         }
         let directory = self.shelf(key, Shelf::Body, true)?;
         rustix::fs::renameat(&self.temporary, temporary.name(), &directory, name(key))?;
@@ -197,7 +197,7 @@ impl Tree {
 /// A file without a name of its own yet. Removed when it is dropped before [`Tree::publish`].
 #[derive(Debug)]
 pub(super) struct Temporary {
-    pub(super) file: File,
+    file: Option<File>,
     left: Option<Left>,
 }
 
@@ -213,7 +213,25 @@ impl Temporary {
         let name = Uuid::new_v4().to_string();
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&tree.temporary, &name, flags, PRIVATE)?;
-        Ok(Temporary { file: File::from(file), left: Some(Left { tree: Arc::clone(tree), name }) })
+        Ok(Temporary { file: Some(File::from(file)), left: Some(Left { tree: Arc::clone(tree), name }) })
+    }
+
+    /// The file, opened again if need be.
+    pub(super) fn file(&mut self) -> Result<&File, Error> {
+        let file = match (self.file.take(), &self.left) {
+            (Some(file), _) => file,
+            (None, Some(left)) => {
+                let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                File::from(rustix::fs::openat(&left.tree.temporary, &left.name, flags, Mode::empty())?)
+            }
+            (None, None) => return Err(Error::NotFound),
+        };
+        Ok(self.file.insert(file))
+    }
+
+    /// Closes the file for the time being.
+    pub(super) fn close(&mut self) {
+        self.file = None;
     }
 
     fn name(&self) -> &str {

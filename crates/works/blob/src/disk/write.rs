@@ -3,26 +3,17 @@
 use super::tree::{Temporary, Tree};
 use super::{Call, Disk};
 use crate::gate::Turn;
+use crate::pending::Pending;
 use crate::{Error, Key, Written};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use md5::{Digest, Md5};
-use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 /// Up to this size a body is written in one call.
 const SMALL: usize = 256 * 1024;
 /// Bytes of a piece.
-const PIECE: usize = 512 * 1024;
-/// Pushed bytes shorter than this are put together; longer ones are kept as they came.
-const CRUMB: usize = 4 * 1024;
-
-/// Bytes that wait to be written.
-#[derive(Debug, Default)]
-pub(super) struct Pending {
-    chunks: Vec<Bytes>,
-    crumbs: BytesMut,
-    length: usize,
-}
+pub(super) const PIECE: usize = 512 * 1024;
 
 /// Writes a body to a temporary file.
 pub(crate) struct DiskWriter {
@@ -38,40 +29,8 @@ struct Sink {
     file: Temporary,
     md5: Md5,
     size: u64,
-    _turn: Turn,
-}
-
-impl Pending {
-    pub(super) fn push(&mut self, bytes: Bytes) {
-        self.length += bytes.len();
-        if bytes.len() < CRUMB {
-            self.crumbs.extend_from_slice(&bytes);
-        } else {
-            self.flush();
-            self.chunks.push(bytes);
-        }
-    }
-
-    fn flush(&mut self) {
-        if !self.crumbs.is_empty() {
-            self.chunks.push(self.crumbs.split().freeze());
-        }
-    }
-
-    pub(super) fn take(&mut self) -> Vec<Bytes> {
-        self.flush();
-        self.length = 0;
-        std::mem::take(&mut self.chunks)
-    }
-
-    /// Whether there is a piece to be written.
-    pub(super) fn is_piece(&self) -> bool {
-        self.length >= PIECE
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.length == 0
-    }
+    /// Nothing while the file is closed.
+    turn: Option<Turn>,
 }
 
 impl Disk {
@@ -84,20 +43,25 @@ impl Disk {
 impl DiskWriter {
     pub(crate) async fn push(&mut self, bytes: Bytes) -> Result<(), Error> {
         self.pending.push(bytes);
-        let enough = if self.sink.is_none() { self.pending.length > SMALL } else { self.pending.is_piece() };
-        if !enough {
+        let enough = if self.sink.is_none() { SMALL + 1 } else { PIECE };
+        if self.pending.length() < enough {
             return Ok(());
         }
         let sink = self.sink().await?;
-        let chunks = self.pending.take();
+        let chunks = self.pending.take_all();
         let tree = Arc::clone(&self.disk.tree);
-        self.sink = Some(self.disk.start(move || sink.written(&tree, &chunks)).await?);
+        let write = move || {
+            let mut sink = sink.written(&tree, &chunks)?;
+            sink.rest();
+            Ok(sink)
+        };
+        self.sink = Some(self.disk.start(self.key.project(), write).await?);
         Ok(())
     }
 
     pub(crate) async fn finish(mut self) -> Result<Written, Error> {
         let sink = self.sink().await?;
-        let chunks = self.pending.take();
+        let chunks = self.pending.take_all();
         let (tree, key) = (Arc::clone(&self.disk.tree), self.key.clone());
         let finish = move || {
             let sink = sink.written(&tree, &chunks)?;
@@ -105,13 +69,19 @@ impl DiskWriter {
             tree.publish(sink.file, &key)?;
             Ok(written)
         };
-        self.disk.call(finish).await
+        self.disk.call(self.key.project(), finish).await
     }
 
     /// The file after what has been written so far, or the turn to open one.
     async fn sink(&mut self) -> Result<Begun, Error> {
         match self.sink.take() {
-            Some(call) => Ok(Begun::Open(call.end().await?)),
+            Some(call) => {
+                let mut sink = call.end().await?;
+                if sink.turn.is_none() {
+                    sink.turn = Some(self.disk.turn(&self.key).await?);
+                }
+                Ok(Begun::Open(sink))
+            }
             None => Ok(Begun::New(self.disk.turn(&self.key).await?)),
         }
     }
@@ -128,13 +98,25 @@ impl Begun {
     fn written(self, tree: &Arc<Tree>, chunks: &[Bytes]) -> Result<Sink, Error> {
         let mut sink = match self {
             Begun::Open(sink) => sink,
-            Begun::New(turn) => Sink { file: Temporary::new(tree)?, md5: Md5::new(), size: 0, _turn: turn },
+            Begun::New(turn) => {
+                Sink { file: Temporary::new(tree)?, md5: Md5::new(), size: 0, turn: Some(turn) }
+            }
         };
         for chunk in chunks {
-            sink.file.file.write_all(chunk)?;
+            sink.file.file()?.write_all_at(chunk, sink.size)?;
             sink.md5.update(chunk);
             sink.size += chunk.len() as u64;
         }
         Ok(sink)
+    }
+}
+
+impl Sink {
+    /// Closes the file until the client has sent more, where others need the turn.
+    fn rest(&mut self) {
+        if self.turn.as_ref().is_some_and(Turn::is_tight) {
+            self.file.close();
+            self.turn = None;
+        }
     }
 }

@@ -1,68 +1,32 @@
 //! Bodies that are received in several requests. Objects cannot be appended to, so each stretch is one; they are put
 //! together when the body is sealed.
 
-use super::write::{PART, Pending};
+use super::held::Held;
+use super::write::PART;
 use super::{Remote, timely};
+use crate::claim::Claim;
 use crate::{Error, Found, Key, Written};
 use bytes::Bytes;
 use md5::{Digest, Md5};
 use model::ProjectRef;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStoreExt, PutPayload};
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 use uuid::Uuid;
 
 /// An empty object that says that the body exists. After all digits.
 const BEGUN: &str = "begun";
+/// An empty object that says that the body is finished: stretches beside it are only not deleted yet.
+const SEALED: &str = "sealed";
 /// Stretches that one body may consist of.
 const STRETCHES_MAX: usize = 100_000;
-/// How often, and how long apart, another tries to append whose predecessor is about to end.
-const TRIES: u32 = 20;
-const PAUSE: Duration = Duration::from_millis(50);
-
-/// Bodies that this process is appending to.
-#[derive(Debug, Default)]
-pub(super) struct Appending(Mutex<HashSet<Key>>);
-
-/// The right to append to a body.
-struct Claim {
-    appending: Arc<Appending>,
-    key: Key,
-}
-
-impl Claim {
-    fn new(appending: &Arc<Appending>, key: &Key) -> Result<Claim, Error> {
-        let mut claimed = appending.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !claimed.insert(key.clone()) {
-            return Err(Error::Busy);
-        }
-        Ok(Claim { appending: Arc::clone(appending), key: key.clone() })
-    }
-
-    async fn patiently(appending: &Arc<Appending>, key: &Key) -> Result<Claim, Error> {
-        for _ in 0..TRIES {
-            if let Ok(claim) = Claim::new(appending, key) {
-                return Ok(claim);
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
-        Err(Error::Busy)
-    }
-}
-
-impl Drop for Claim {
-    fn drop(&mut self) {
-        self.appending.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
-    }
-}
+/// Objects that are listed at a time.
+const LISTED_MAX: usize = 10_000;
 
 /// Appends to a growing body.
 pub(crate) struct RemoteAppender {
     remote: Remote,
     path: Path,
-    pending: Pending,
+    held: Held,
     length: u64,
     new: bool,
     /// Stretches that were written, and how long the body was before.
@@ -86,10 +50,14 @@ impl Remote {
         self.growths(key.project()).join(key.version().to_string())
     }
 
-    /// What there is of a body. A stretch that does not follow another is of an attempt that failed.
-    async fn stretches(&self, key: &Key) -> Result<Stretches, Error> {
+    /// What there is of a body; nothing if nobody has begun it. A stretch that does not follow another is of an
+    /// attempt that failed.
+    async fn stretches(&self, key: &Key) -> Result<Option<Stretches>, Error> {
         let mut found = self.found(&self.growth(key), None, STRETCHES_MAX).await?;
         if found.is_empty() {
+            return Ok(None);
+        }
+        if found.iter().any(|meta| meta.location.filename() == Some(SEALED)) {
             return Err(Error::NotFound);
         }
         found.sort_by(|a, b| a.location.cmp(&b.location));
@@ -100,19 +68,19 @@ impl Remote {
                 stretches.paths.push(meta.location);
             }
         }
-        Ok(stretches)
+        Ok(Some(stretches))
     }
 
     pub(crate) async fn grown(&self, key: &Key) -> Result<u64, Error> {
-        Ok(self.stretches(key).await?.length)
+        Ok(self.stretches(key).await?.ok_or(Error::NotFound)?.length)
     }
 
     pub(crate) async fn append(&self, key: &Key, offset: u64) -> Result<RemoteAppender, Error> {
-        let claim = Claim::patiently(&self.appending, key).await?;
-        let (length, new) = match self.stretches(key).await {
-            Ok(stretches) => (stretches.length, false),
-            Err(Error::NotFound) if offset == 0 => (0, true),
-            Err(error) => return Err(error),
+        let claim = Claim::patiently(&self.claims, key).await?;
+        let (length, new) = match self.stretches(key).await? {
+            Some(stretches) => (stretches.length, false),
+            None if offset == 0 => (0, true),
+            None => return Err(Error::NotFound),
         };
         if length != offset {
             return Err(Error::Offset { length });
@@ -120,7 +88,7 @@ impl Remote {
         Ok(RemoteAppender {
             remote: self.clone(),
             path: self.growth(key),
-            pending: Pending::default(),
+            held: Held::new(&self.parts, key),
             length,
             new,
             written: Vec::new(),
@@ -130,15 +98,34 @@ impl Remote {
     }
 
     pub(crate) async fn seal(&self, key: &Key) -> Result<Written, Error> {
-        let _claim = Claim::new(&self.appending, key)?;
-        match self.stretches(key).await {
-            Ok(stretches) => {
-                let written = self.concat_paths(&stretches.paths, key).await?;
-                self.delete_below(&self.growth(key)).await?;
-                Ok(written)
-            }
-            Err(Error::NotFound) => self.looked_at(key).await,
-            Err(error) => Err(error),
+        let _claim = Claim::new(&self.claims, key)?;
+        let stretches = match self.stretches(key).await {
+            Ok(stretches) => stretches,
+            Err(Error::NotFound) => None,
+            Err(error) => return Err(error),
+        };
+        let Some(stretches) = stretches else {
+            let written = self.looked_at(key).await?;
+            self.tidied(key).await;
+            return Ok(written);
+        };
+        let written = self.concat_paths(&stretches.paths, key).await?;
+        // Before any stretch is deleted: what is left of them must not be taken for the beginning of the body.
+        timely(self.store.put(&self.growth(key).join(SEALED), PutPayload::new())).await?;
+        self.tidied(key).await;
+        Ok(written)
+    }
+
+    /// Deletes the stretches of a finished body, the mark that it is finished last. The body is there in any case.
+    async fn tidied(&self, key: &Key) {
+        let growth = self.growth(key);
+        let mark = growth.clone().join(SEALED);
+        let deleted = async {
+            self.delete_below(&growth, Some(&mark)).await?;
+            self.delete_below(&growth, None).await
+        };
+        if let Err(error) = deleted.await {
+            tracing::warn!(%error, %key, "stretches of a finished upload remain in the object store");
         }
     }
 
@@ -155,7 +142,7 @@ impl Remote {
     }
 
     pub(crate) async fn discard(&self, key: &Key) -> Result<(), Error> {
-        self.delete_below(&self.growth(key)).await
+        self.delete_below(&self.growth(key), None).await
     }
 
     pub(crate) async fn list_growing(
@@ -167,29 +154,37 @@ impl Remote {
         let prefix = self.growths(project);
         // After everything of that body: digits, and a word with b.
         let after = after.map(|after| prefix.clone().join(after.to_string()).join("z"));
+        let mut after = after;
         let mut bodies: Vec<Found> = Vec::new();
-        for meta in self.found(&prefix, after.as_ref(), STRETCHES_MAX).await? {
-            let mut names = meta.location.parts().rev().skip(1);
-            let version = names.next().and_then(|name| Uuid::try_parse(name.as_ref()).ok());
-            let Some(version) = version else { continue };
-            let (key, modified) = (Key::new(project, version), meta.last_modified.into());
-            if let Some(found) = bodies.last_mut().filter(|found| found.key == key) {
-                found.size += meta.size;
-                found.modified = found.modified.max(modified);
-            } else if bodies.len() == limit {
-                break;
-            } else {
-                bodies.push(Found { key, size: meta.size, modified });
+        loop {
+            let page = self.found(&prefix, after.as_ref(), LISTED_MAX).await?;
+            let is_last = page.len() < LISTED_MAX;
+            after = page.last().map(|meta| meta.location.clone());
+            for meta in page {
+                let mut names = meta.location.parts().rev().skip(1);
+                let version = names.next().and_then(|name| Uuid::try_parse(name.as_ref()).ok());
+                let Some(version) = version else { continue };
+                let (key, modified) = (Key::new(project, version), meta.last_modified.into());
+                if let Some(found) = bodies.last_mut().filter(|found| found.key == key) {
+                    found.size += meta.size;
+                    found.modified = found.modified.max(modified);
+                } else if bodies.len() == limit {
+                    return Ok(bodies);
+                } else {
+                    bodies.push(Found { key, size: meta.size, modified });
+                }
+            }
+            if is_last {
+                return Ok(bodies);
             }
         }
-        Ok(bodies)
     }
 }
 
 impl RemoteAppender {
     pub(crate) async fn push(&mut self, bytes: Bytes) -> Result<(), Error> {
-        self.pending.push(bytes);
-        while self.pending.length() >= PART {
+        self.held.push(bytes).await?;
+        while self.held.length() >= PART {
             self.flush().await?;
         }
         Ok(())
@@ -197,10 +192,11 @@ impl RemoteAppender {
 
     async fn flush(&mut self) -> Result<(), Error> {
         self.begin().await?;
-        let chunks = self.pending.take(PART);
+        let (chunks, turn) = self.held.take(PART).await?;
         let length: usize = chunks.iter().map(Bytes::len).sum();
         let path = self.path.clone().join(format!("{:020}", self.length));
         timely(self.remote.store.put(&path, PutPayload::from_iter(chunks))).await?;
+        drop(turn);
         self.written.push(path);
         self.length += length as u64;
         Ok(())
@@ -216,7 +212,7 @@ impl RemoteAppender {
 
     pub(crate) async fn sync(mut self) -> Result<u64, Error> {
         self.begin().await?;
-        while self.pending.length() > 0 {
+        while self.held.length() > 0 {
             self.flush().await?;
         }
         Ok(self.length)
@@ -234,4 +230,30 @@ impl RemoteAppender {
 /// Where in the body an object belongs.
 fn offset(meta: &ObjectMeta) -> Option<u64> {
     meta.location.filename()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use object_store::memory::InMemory;
+    use std::sync::Arc;
+
+    #[tokio::test]
+    async fn an_end_that_was_cut_short_does_not_begin_anew() {
+        let remote = Remote::new(Arc::new(InMemory::new()), "");
+        let key = Key::new(&"a".repeat(20).parse().expect("a ref"), Uuid::nil());
+        let mut writer = remote.write(&key);
+        writer.push(Bytes::from_static(b"all of it")).await.expect("pushed");
+        let written = writer.finish().await.expect("finished");
+        // All but the first stretch are still there.
+        for (name, bytes) in [("00000000000000000004", "of it"), (BEGUN, ""), (SEALED, "")] {
+            let path = remote.growth(&key).join(name);
+            remote.store.put(&path, PutPayload::from_static(bytes.as_bytes())).await.expect("put");
+        }
+        assert!(matches!(remote.grown(&key).await, Err(Error::NotFound)));
+        assert!(matches!(remote.append(&key, 0).await.map(drop), Err(Error::NotFound)));
+        assert_eq!(remote.seal(&key).await.expect("sealed"), written);
+        assert!(remote.found(&remote.growth(&key), None, 10).await.expect("a list").is_empty());
+        assert_eq!(remote.size(&key).await.expect("the body"), written.size);
+    }
 }

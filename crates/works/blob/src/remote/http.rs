@@ -83,7 +83,7 @@ impl HttpService for Service {
         let pause = self.pause;
         Ok(answer.map(|body| {
             let patience = Box::pin(tokio::time::sleep(pause));
-            HttpResponseBody::new(Timely { body, pause, patience })
+            HttpResponseBody::new(Timely { body, pause, patience, is_waiting: false })
         }))
     }
 }
@@ -93,13 +93,19 @@ fn late() -> HttpError {
 }
 
 /// A body that fails when nothing comes for too long.
-struct Timely {
-    body: Incoming,
+struct Timely<B> {
+    body: B,
     pause: Duration,
     patience: Pin<Box<Sleep>>,
+    /// Whether somebody has asked for more since something came.
+    is_waiting: bool,
 }
 
-impl Body for Timely {
+impl<B> Body for Timely<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: std::error::Error + Send + Sync + 'static,
+{
     type Data = Bytes;
     type Error = HttpError;
 
@@ -110,8 +116,7 @@ impl Body for Timely {
         let this = &mut *self;
         match Pin::new(&mut this.body).poll_frame(context) {
             Poll::Ready(frame) => {
-                // The clock stands still while nobody asks: a slow reader is not the store's fault.
-                this.patience.as_mut().reset(Instant::now() + this.pause);
+                this.is_waiting = false;
                 Poll::Ready(
                     frame.map(|frame| {
                         frame.map_err(|error| HttpError::new(HttpErrorKind::Interrupted, error))
@@ -119,6 +124,10 @@ impl Body for Timely {
                 )
             }
             Poll::Pending => {
+                // The clock stands still while nobody asks: a slow reader is not the store's fault.
+                if !std::mem::replace(&mut this.is_waiting, true) {
+                    this.patience.as_mut().reset(Instant::now() + this.pause);
+                }
                 ready!(this.patience.as_mut().poll(context));
                 Poll::Ready(Some(Err(late())))
             }
@@ -131,5 +140,31 @@ impl Body for Timely {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+    use http_body_util::BodyExt;
+    use http_body_util::channel::Channel;
+
+    #[tokio::test]
+    async fn time_in_which_nobody_asked_does_not_count() {
+        let (mut sender, body) = Channel::<Bytes, io::Error>::new(1);
+        let mut patience = Box::pin(tokio::time::sleep(Duration::ZERO));
+        patience.as_mut().await;
+        let mut timely = Timely { body, pause: Duration::from_secs(3600), patience, is_waiting: false };
+        // The time is over, but nobody has waited for any of it.
+        assert!(timely.frame().now_or_never().is_none());
+        sender.send_data(Bytes::from_static(b"late")).await.expect("sent");
+        let frame = timely.frame().await.expect("a frame").expect("no error");
+        assert_eq!(frame.into_data().expect("bytes"), "late");
+        assert!(timely.frame().now_or_never().is_none());
+        // Now somebody waits, and the store says nothing.
+        timely.patience.as_mut().reset(Instant::now());
+        timely.patience.as_mut().await;
+        assert!(timely.frame().await.expect("a frame").is_err());
     }
 }

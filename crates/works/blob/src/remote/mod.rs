@@ -8,27 +8,27 @@
 mod connect;
 mod error;
 mod grow;
+mod held;
 mod http;
+mod reading;
 mod settings;
 mod write;
 
 pub(crate) use grow::RemoteAppender;
+pub(crate) use reading::RemoteReading;
 pub use settings::{Azure, Gcs, S3};
 pub(crate) use write::RemoteWriter;
 
-use crate::gate::{Gate, Turn};
+use crate::claim::Claims;
+use crate::gate::Gate;
 use crate::{Error, Found, Key, Written};
-use bytes::Bytes;
 use error::said;
-use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
 use model::ProjectRef;
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use std::future::Future;
-use std::ops::Range;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -36,10 +36,12 @@ use uuid::Uuid;
 const TIMEOUT: Duration = Duration::from_secs(150);
 /// Readings at a time, each a connection, and how many of them for one project.
 const READINGS_MAX: usize = 1024;
-const READINGS_SHARE: usize = 256;
-/// Large bodies being written at a time, each some megabytes of memory, and how many of them for one project.
-const WRITERS_MAX: usize = 24;
-const WRITERS_SHARE: usize = 6;
+const READINGS_SHARE: usize = 64;
+/// Parts of bodies that are filled or on their way, each some megabytes of memory, how many of them for one project,
+/// and how long one waits for the right to fill one: a slow client loses it after less.
+const PARTS_MAX: usize = 64;
+const PARTS_SHARE: usize = 8;
+const PART_WAIT: Duration = Duration::from_secs(40);
 /// The longest body that stores copy by themselves.
 const COPY_MAX: u64 = 5 * 1024 * 1024 * 1024;
 
@@ -48,21 +50,9 @@ const COPY_MAX: u64 = 5 * 1024 * 1024 * 1024;
 pub(crate) struct Remote {
     store: Arc<dyn ObjectStore>,
     prefix: Path,
-    readings: Arc<Gate>,
-    writers: Arc<Gate>,
-    appending: Arc<grow::Appending>,
-}
-
-/// What is being read.
-pub(crate) struct RemoteReading {
-    stream: BoxStream<'static, object_store::Result<Bytes>>,
-    _turn: Turn,
-}
-
-impl RemoteReading {
-    pub(crate) fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
-        self.stream.poll_next_unpin(context).map_err(|error| said(&error))
-    }
+    pub(crate) readings: Arc<Gate>,
+    parts: Arc<Gate>,
+    claims: Arc<Claims>,
 }
 
 /// Waits for an operation, but not for ever.
@@ -75,13 +65,9 @@ async fn timely<T>(operation: impl Future<Output = object_store::Result<T>>) -> 
 
 impl Remote {
     pub(crate) fn new(store: Arc<dyn ObjectStore>, prefix: &str) -> Remote {
-        Remote {
-            store,
-            prefix: Path::from(prefix),
-            readings: Gate::new(READINGS_MAX, READINGS_SHARE),
-            writers: Gate::new(WRITERS_MAX, WRITERS_SHARE),
-            appending: Arc::default(),
-        }
+        let readings = Gate::new(READINGS_MAX, READINGS_SHARE);
+        let parts = Gate::waiting(PARTS_MAX, PARTS_SHARE, PART_WAIT);
+        Remote { store, prefix: Path::from(prefix), readings, parts, claims: Arc::default() }
     }
 
     fn bodies(&self, project: &ProjectRef) -> Path {
@@ -90,29 +76,6 @@ impl Remote {
 
     fn body(&self, key: &Key) -> Path {
         self.bodies(key.project()).join(key.version().to_string())
-    }
-
-    pub(crate) async fn read(
-        &self,
-        key: &Key,
-        range: Option<Range<u64>>,
-    ) -> Result<(u64, Range<u64>, Option<RemoteReading>), Error> {
-        if let Some(range) = &range
-            && range.is_empty()
-        {
-            let size = self.size(key).await?;
-            let inside = range.start == range.end && range.end <= size;
-            return if inside { Ok((size, range.clone(), None)) } else { Err(Error::Range) };
-        }
-        let turn = self.readings.turn(key.project()).await?;
-        let options = GetOptions { range: range.clone().map(GetRange::Bounded), ..GetOptions::default() };
-        let path = self.body(key);
-        let found = timely(self.store.get_opts(&path, options)).await?;
-        if range.is_some_and(|range| range != found.range) {
-            return Err(Error::Range);
-        }
-        let (size, range) = (found.meta.size, found.range.clone());
-        Ok((size, range, Some(RemoteReading { stream: found.into_stream(), _turn: turn })))
     }
 
     pub(crate) async fn size(&self, key: &Key) -> Result<u64, Error> {
@@ -149,17 +112,23 @@ impl Remote {
     }
 
     pub(crate) async fn delete_project(&self, project: &ProjectRef) -> Result<(), Error> {
-        self.delete_below(&self.bodies(project)).await?;
-        self.delete_below(&self.growths(project)).await
+        self.delete_below(&self.bodies(project), None).await?;
+        self.delete_below(&self.growths(project), None).await
     }
 
-    /// Deletes all objects below a prefix, some at a time.
-    async fn delete_below(&self, prefix: &Path) -> Result<(), Error> {
+    /// Deletes all objects below a prefix, perhaps all but one, some at a time.
+    async fn delete_below(&self, prefix: &Path, kept: Option<&Path>) -> Result<(), Error> {
         const BATCH: usize = 500;
         loop {
             let found = self.found(prefix, None, BATCH).await?;
             let last = found.len() < BATCH;
-            let paths = futures_util::stream::iter(found.into_iter().map(|meta| Ok(meta.location)));
+            let paths: Vec<_> = found
+                .into_iter()
+                .map(|meta| meta.location)
+                .filter(|path| Some(path) != kept)
+                .map(Ok)
+                .collect();
+            let paths = futures_util::stream::iter(paths);
             let mut deleted = self.store.delete_stream(paths.boxed());
             while let Some(one) =
                 tokio::time::timeout(TIMEOUT, deleted.next()).await.map_err(|_| Error::Slow)?

@@ -1,5 +1,6 @@
 //! Writing: a small body in one request, a large one in parts of which some are on their way.
 
+use super::held::Held;
 use super::{Remote, TIMEOUT, timely};
 use crate::gate::Turn;
 use crate::{Error, Key, Written};
@@ -8,36 +9,31 @@ use md5::{Digest, Md5};
 use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
 
 /// Bytes of a part. Stores want at least 5 MiB, and some want all but the last alike.
 pub(super) const PART: usize = 8 * 1024 * 1024;
 /// Parts of a body, by S3's rules.
 const PARTS_MAX: usize = 10_000;
+/// How long a body may take: stores say of it that it is as old as its beginning, and what is a day old and has no
+/// row is swept.
+const LIFE_MAX: Duration = Duration::from_secs(12 * 60 * 60);
 /// Parts of one body on their way.
 const FLIGHTS_MAX: usize = 2;
-/// Up to this size a body is held without a turn: it costs no more memory than the request that brought it.
-const LIGHT: usize = 256 * 1024;
 /// Up to this size hashing takes less than going to another thread.
 const HASHED_HERE: usize = 64 * 1024;
 
 /// Writes a body to an object store.
 pub(crate) struct RemoteWriter {
     remote: Remote,
-    key: Key,
     path: Path,
-    turn: Option<Turn>,
-    pending: Pending,
+    held: Held,
     hash: Option<Hash>,
     size: u64,
     upload: Option<Upload>,
-}
-
-/// Bytes that are not sent yet.
-#[derive(Default)]
-pub(super) struct Pending {
-    chunks: Vec<Bytes>,
-    length: usize,
+    since: Instant,
 }
 
 /// The hash of what has been pushed, perhaps still being made.
@@ -53,85 +49,53 @@ struct Upload {
     parts: usize,
 }
 
-impl Pending {
-    pub(super) fn push(&mut self, bytes: Bytes) {
-        self.length += bytes.len();
-        self.chunks.push(bytes);
-    }
-
-    pub(super) fn length(&self) -> usize {
-        self.length
-    }
-
-    /// So many bytes, or all if there are fewer.
-    pub(super) fn take(&mut self, most: usize) -> Vec<Bytes> {
-        let (mut taken, mut length) = (Vec::new(), 0);
-        let mut rest = std::mem::take(&mut self.chunks).into_iter();
-        for mut chunk in rest.by_ref() {
-            if length + chunk.len() <= most {
-                length += chunk.len();
-                taken.push(chunk);
-                continue;
-            }
-            let left = chunk.split_off(most - length);
-            length = most;
-            taken.push(chunk);
-            self.chunks.push(left);
-            break;
-        }
-        self.chunks.extend(rest);
-        self.length -= length;
-        taken
-    }
-}
-
 impl Remote {
     pub(crate) fn write(&self, key: &Key) -> RemoteWriter {
         RemoteWriter {
             remote: self.clone(),
-            key: key.clone(),
             path: self.body(key),
-            turn: None,
-            pending: Pending::default(),
+            held: Held::new(&self.parts, key),
             hash: Some(Hash::Here(Md5::new())),
             size: 0,
             upload: None,
+            since: Instant::now(),
         }
     }
 }
 
 impl RemoteWriter {
     pub(crate) async fn push(&mut self, bytes: Bytes) -> Result<(), Error> {
-        self.size += bytes.len() as u64;
-        self.pending.push(bytes);
-        if self.pending.length() > LIGHT && self.turn.is_none() {
-            self.turn = Some(self.remote.writers.turn(self.key.project()).await?);
+        if self.since.elapsed() > LIFE_MAX {
+            return Err(Error::Slow);
         }
+        self.size += bytes.len() as u64;
+        self.held.push(bytes).await?;
         // More than a part, not as much: the last part must not be empty.
-        while self.pending.length() > PART {
-            let chunks = self.pending.take(PART);
+        while self.held.length() > PART {
+            let (chunks, turn) = self.held.take(PART).await?;
             self.hash(&chunks).await?;
             let mut upload = match self.upload.take() {
                 Some(upload) => upload,
                 None => Upload::new(&self.remote.store, &self.path).await?,
             };
-            upload.part(chunks).await?;
+            upload.part(chunks, turn).await?;
             self.upload = Some(upload);
         }
         Ok(())
     }
 
     pub(crate) async fn finish(mut self) -> Result<Written, Error> {
-        let chunks = self.pending.take(PART);
+        let (chunks, turn) = self.held.take(PART).await?;
         self.hash(&chunks).await?;
         match self.upload.take() {
             Some(mut upload) => {
-                upload.part(chunks).await?;
+                upload.part(chunks, turn).await?;
                 upload.complete().await?;
             }
             None => {
                 let payload = PutPayload::from_iter(chunks);
                 timely(self.remote.store.put(&self.path, payload)).await?;
+                drop(turn);
             }
         }
         let md5 = self.hashed().await?;
@@ -168,7 +132,7 @@ impl Upload {
         Ok(Upload { upload: Some(upload), flights: JoinSet::new(), parts: 0 })
     }
 
-    async fn part(&mut self, chunks: Vec<Bytes>) -> Result<(), Error> {
+    async fn part(&mut self, chunks: Vec<Bytes>, turn: Option<Turn>) -> Result<(), Error> {
         while self.flights.len() >= FLIGHTS_MAX {
             self.land().await?;
         }
@@ -177,7 +141,12 @@ impl Upload {
             return Err(Error::Full);
         }
         if let Some(upload) = &mut self.upload {
-            self.flights.spawn(upload.put_part(PutPayload::from_iter(chunks)));
+            let put = upload.put_part(PutPayload::from_iter(chunks));
+            self.flights.spawn(async move {
+                let landed = put.await;
+                drop(turn);
+                landed
+            });
         }
         Ok(())
     }
@@ -212,24 +181,5 @@ impl Drop for Upload {
                 tracing::warn!("parts of an upload that was given up remain in the object store");
             }
         });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parts_are_cut_where_they_should() {
-        let mut pending = Pending::default();
-        for length in [3, 5, 0, 4] {
-            pending.push(Bytes::from(vec![length; length as usize]));
-        }
-        let first: Vec<u8> = pending.take(7).concat();
-        assert_eq!(first, [3, 3, 3, 5, 5, 5, 5]);
-        assert_eq!(pending.length(), 5);
-        assert_eq!(pending.take(5).concat(), [5, 4, 4, 4, 4]);
-        assert_eq!(pending.length(), 0);
-        assert!(pending.take(5).concat().is_empty());
     }
 }
