@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
-const LENGTH: usize = 2_000_000;
+const LENGTH: usize = 800_000;
 /// Four projects share eight turns, and each has eight clients.
 const TURNS: usize = 8;
 const PROJECTS: [&str; 4] = ["a", "b", "c", "d"];

@@ -4,7 +4,6 @@ use super::connect::Connector;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use object_store::ClientOptions;
@@ -147,18 +146,19 @@ where
 mod tests {
     use super::*;
     use futures_util::FutureExt;
-    use http_body_util::BodyExt;
-    use http_body_util::channel::Channel;
+    use http_body_util::{BodyExt, StreamBody};
 
     #[tokio::test]
     async fn time_in_which_nobody_asked_does_not_count() {
-        let (mut sender, body) = Channel::<Bytes, io::Error>::new(1);
+        let (sender, mut receiver) = tokio::sync::mpsc::channel::<Result<Frame<Bytes>, io::Error>>(1);
+        let frames = futures_util::stream::poll_fn(move |context| receiver.poll_recv(context));
+        let body = StreamBody::new(frames);
         let mut patience = Box::pin(tokio::time::sleep(Duration::ZERO));
         patience.as_mut().await;
         let mut timely = Timely { body, pause: Duration::from_secs(3600), patience, is_waiting: false };
         // The time is over, but nobody has waited for any of it.
         assert!(timely.frame().now_or_never().is_none());
-        sender.send_data(Bytes::from_static(b"late")).await.expect("sent");
+        sender.send(Ok(Frame::data(Bytes::from_static(b"late")))).await.expect("sent");
         let frame = timely.frame().await.expect("a frame").expect("no error");
         assert_eq!(frame.into_data().expect("bytes"), "late");
         assert!(timely.frame().now_or_never().is_none());
