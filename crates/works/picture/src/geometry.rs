@@ -64,13 +64,17 @@ pub(crate) fn place(sizes: &Sizes, gravity: Gravity) -> (u32, u32) {
             let middle = middle(width, height, inner_width, inner_height);
             let left = match compass {
                 Compass::West | Compass::NorthWest | Compass::SouthWest => x,
-                Compass::East | Compass::NorthEast | Compass::SouthEast => width - inner_width - x,
-                Compass::Centre | Compass::North | Compass::South => middle.0 + x,
+                Compass::East | Compass::NorthEast | Compass::SouthEast => {
+                    (width - inner_width).saturating_sub(x)
+                }
+                Compass::Centre | Compass::North | Compass::South => middle.0.saturating_add(x),
             };
             let top = match compass {
                 Compass::North | Compass::NorthEast | Compass::NorthWest => y,
-                Compass::South | Compass::SouthEast | Compass::SouthWest => height - inner_height - y,
-                Compass::Centre | Compass::East | Compass::West => middle.1 + y,
+                Compass::South | Compass::SouthEast | Compass::SouthWest => {
+                    (height - inner_height).saturating_sub(y)
+                }
+                Compass::Centre | Compass::East | Compass::West => middle.1.saturating_add(y),
             };
             (left, top)
         }
@@ -167,6 +171,8 @@ mod tests {
         assert_eq!(at(Compass::SouthWest, 0.0, 0.0), (0, 50));
         assert_eq!(at(Compass::SouthEast, 10.0, 0.1), (90, 40));
         assert_eq!(at(Compass::NorthWest, -10.0, 999.0), (0, 50));
+        assert_eq!(at(Compass::SouthEast, -1e300, -1e300), (100, 50));
+        assert_eq!(at(Compass::Centre, 1e300, -1e300), (100, 0));
         assert_eq!(place(&sizes, Gravity::Focus(0.0, 1.0)), (0, 50));
         assert_eq!(place(&sizes, Gravity::Focus(0.5, 0.5)), (50, 25));
     }

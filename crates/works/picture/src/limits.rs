@@ -2,6 +2,9 @@
 
 use crate::{Error, Excess};
 
+/// The longest side of a source, as of JPEG: resizing takes memory and time by the side, however short the other is.
+const SIDE_MAX: u32 = 65_535;
+
 /// Limits of one job.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -48,12 +51,12 @@ impl Admission<'_> {
         (self.reserve)(bytes)
     }
 
-    /// Compares a size with the limit of pixels.
+    /// Compares a size with the limits of pixels and sides.
     pub fn measure(&self, width: u32, height: u32) -> Result<(), Error> {
         if width == 0 || height == 0 {
             return Err(Error::Invalid);
         }
-        if u64::from(width) * u64::from(height) > self.limits.pixels {
+        if width.max(height) > SIDE_MAX || u64::from(width) * u64::from(height) > self.limits.pixels {
             return Err(Error::TooLarge(Excess::Pixels));
         }
         Ok(())

@@ -1,7 +1,8 @@
 //! One cached picture as a file, and the folder of them.
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -36,12 +37,13 @@ pub(super) fn write(root: &Path, path: &Path, number: u64, rendered: &Rendered) 
     header[40..].copy_from_slice(&(rendered.bytes.len() as u64).to_le_bytes());
     let unfinished = root.join(UNFINISHED).join(number.to_string());
     let written = (|| {
-        let mut file = File::create(&unfinished)?;
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
         file.write_all(&header)?;
         file.write_all(&rendered.bytes)?;
         drop(file);
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
+            private(folder)?;
         }
         fs::rename(&unfinished, path)
     })();
@@ -71,6 +73,11 @@ pub(super) fn read(path: &Path) -> io::Result<Option<Rendered>> {
     Ok(Some(Rendered { bytes: bytes::Bytes::from(bytes).slice(HEADER..), content_type }))
 }
 
+/// Makes a folder that no other user of the machine may look into: pictures of private buckets are in it.
+fn private(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
 /// A file found in the folder.
 pub(super) struct Found {
     pub key: Key,
@@ -80,8 +87,11 @@ pub(super) struct Found {
 
 /// What is there, least recently used first. Makes the folders, and empties that of unfinished files.
 pub(super) fn scan(root: &Path) -> io::Result<Vec<Found>> {
+    private(root)?;
+    // Earlier versions let others in.
+    fs::set_permissions(root, Permissions::from_mode(0o700))?;
     let unfinished = root.join(UNFINISHED);
-    fs::create_dir_all(&unfinished)?;
+    private(&unfinished)?;
     for entry in fs::read_dir(&unfinished)? {
         let _ = fs::remove_file(entry?.path());
     }

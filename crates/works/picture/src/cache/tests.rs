@@ -49,6 +49,24 @@ async fn what_is_put_is_there_also_after_a_restart() {
 }
 
 #[tokio::test]
+async fn other_users_of_the_machine_see_nothing() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new("private");
+    std::fs::create_dir(&folder.0).expect("a folder");
+    std::fs::set_permissions(&folder.0, std::fs::Permissions::from_mode(0o755))
+        .expect("of an earlier version");
+    let cache = folder.cache(1 << 20, 1 << 20).await;
+    let key = key("a", "1");
+    cache.put(&key, &picture(1, 100)).await;
+    let path = key.path(&folder.0);
+    let owner = path.parent().expect("a folder").to_owned();
+    for path in [folder.0.clone(), folder.0.join("unfinished"), owner, path] {
+        let mode = std::fs::metadata(&path).expect("is there").permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{path:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_broken_file_is_a_miss_and_goes() {
     let folder = Folder::new("broken");
     let cache = folder.cache(1 << 20, 1 << 20).await;

@@ -12,16 +12,17 @@ fn peak() -> Option<u64> {
     line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
 }
 
-/// A whole, valid PNG of 50,000 × 50,000 black pixels.
-fn black_png() -> Vec<u8> {
+/// A whole, valid PNG of black pixels.
+fn black_png(width: u32, height: u32) -> Vec<u8> {
     let mut file = Vec::new();
-    let mut encoder = png::Encoder::new(&mut file, 50_000, 50_000);
+    let mut encoder = png::Encoder::new(&mut file, width, height);
     encoder.set_color(png::ColorType::Grayscale);
     encoder.set_depth(png::BitDepth::One);
     let mut writer = encoder.write_header().expect("header");
     let mut stream = writer.stream_writer().expect("stream");
-    for _ in 0..50_000 {
-        std::io::Write::write_all(&mut stream, &[0; 6250]).expect("row");
+    let row = vec![0; width.div_ceil(8) as usize];
+    for _ in 0..height {
+        std::io::Write::write_all(&mut stream, &row).expect("row");
     }
     stream.finish().expect("end");
     drop(writer);
@@ -125,8 +126,11 @@ fn webp_endless() -> Vec<u8> {
 async fn bombs_are_refused_and_take_no_memory() {
     let renderer = samples::renderer();
     let pixels = Error::TooLarge(Excess::Pixels);
-    let bombs: [(&str, Vec<u8>, Error); 16] = [
-        ("a whole PNG", black_png(), pixels),
+    let bombs: [(&str, Vec<u8>, Error); 19] = [
+        ("a whole PNG", black_png(50_000, 50_000), pixels),
+        ("a very wide PNG", black_png(48_000_000, 1), pixels),
+        ("a very tall PNG", png_header(1, 48_000_000), pixels),
+        ("a very wide bitmap", bmp(30_000_000, 1), pixels),
         ("the header of a PNG", png_header(50_000, 50_000), pixels),
         ("a PNG of the largest size", png_header(0x7fff_ffff, 0x7fff_ffff), pixels),
         ("a GIF's screen", gif((65_535, 65_535), (1, 1)), pixels),
