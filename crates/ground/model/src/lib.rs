@@ -6,12 +6,14 @@
 mod bound;
 mod clock;
 mod ids;
+mod room;
 mod schema_name;
 pub mod secret;
 
 pub use bound::{Bound, InvalidBound, check_setting_name};
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use ids::{AppId, InstanceId, InvalidId, OrgId, ProjectRef, ShardId};
+pub use room::Room;
 pub use schema_name::SchemaName;
 pub use secret::Secret;
 

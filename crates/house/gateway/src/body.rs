@@ -141,18 +141,36 @@ pub(crate) async fn drain(mut body: Body) {
 }
 
 /// An answer's body that hands its byte count to `done` when it has ended or its client has gone.
-struct Tracked<F: FnOnce(u64) + Send + Unpin + 'static> {
+struct Tracked<K: Send + Sync + 'static, F: FnOnce(u64) + Send + Unpin + 'static> {
     inner: Body,
     bytes: u64,
+    kept: Arc<K>,
     done: Option<F>,
 }
 
-/// `body`, with `done` called once with the number of its bytes that were sent.
-pub(crate) fn tracked(body: Body, done: impl FnOnce(u64) + Send + Unpin + 'static) -> Body {
-    Body::new(Tracked { inner: body, bytes: 0, done: Some(done) })
+/// `body`, with `done` called once with the number of its bytes that were sent. `kept` lives until the last of them is
+/// on its way: the server takes a piece and asks for the next, or drops the body, long before the piece is sent.
+pub(crate) fn tracked<K: Send + Sync + 'static>(
+    body: Body,
+    kept: K,
+    done: impl FnOnce(u64) + Send + Unpin + 'static,
+) -> Body {
+    Body::new(Tracked { inner: body, bytes: 0, kept: Arc::new(kept), done: Some(done) })
 }
 
-impl<F: FnOnce(u64) + Send + Unpin + 'static> http_body::Body for Tracked<F> {
+/// A piece of an answer with what is kept for it.
+struct Piece<K> {
+    data: Bytes,
+    _kept: Arc<K>,
+}
+
+impl<K> AsRef<[u8]> for Piece<K> {
+    fn as_ref(&self) -> &[u8] {
+        &self.data
+    }
+}
+
+impl<K: Send + Sync + 'static, F: FnOnce(u64) + Send + Unpin + 'static> http_body::Body for Tracked<K, F> {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -161,11 +179,13 @@ impl<F: FnOnce(u64) + Send + Unpin + 'static> http_body::Body for Tracked<F> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let this = &mut *self;
-        let polled = Pin::new(&mut this.inner).poll_frame(context);
-        if let Poll::Ready(Some(Ok(frame))) = &polled {
-            this.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
-        }
-        polled
+        let Poll::Ready(polled) = Pin::new(&mut this.inner).poll_frame(context) else { return Poll::Pending };
+        Poll::Ready(polled.map(|frame| {
+            Ok(frame?.map_data(|data| {
+                this.bytes += data.len() as u64;
+                Bytes::from_owner(Piece { data, _kept: Arc::clone(&this.kept) })
+            }))
+        }))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -177,7 +197,7 @@ impl<F: FnOnce(u64) + Send + Unpin + 'static> http_body::Body for Tracked<F> {
     }
 }
 
-impl<F: FnOnce(u64) + Send + Unpin + 'static> Drop for Tracked<F> {
+impl<K: Send + Sync + 'static, F: FnOnce(u64) + Send + Unpin + 'static> Drop for Tracked<K, F> {
     fn drop(&mut self) {
         if let Some(done) = self.done.take() {
             done(self.bytes);
@@ -236,11 +256,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_kept_is_kept_as_long_as_the_last_piece() {
+        let kept = Arc::new(());
+        let mut body = tracked(Body::from("12345"), Arc::clone(&kept), |_| ());
+        let piece = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        drop(body);
+        assert_eq!(Arc::strong_count(&kept), 2);
+        drop(piece);
+        assert_eq!(Arc::strong_count(&kept), 1);
+    }
+
+    #[tokio::test]
     async fn bytes_are_counted_once_also_when_the_reader_leaves() {
         for read in [true, false] {
             let counted = Arc::new(AtomicU64::new(99));
             let to = Arc::clone(&counted);
-            let body = tracked(Body::from("12345"), move |n| to.store(n, Ordering::Relaxed));
+            let body = tracked(Body::from("12345"), (), move |n| to.store(n, Ordering::Relaxed));
             if read {
                 body.collect().await.unwrap();
             } else {

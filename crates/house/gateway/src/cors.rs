@@ -14,7 +14,8 @@ const MAX_AGE: HeaderValue = HeaderValue::from_static("86400");
 /// What scripts may read of answers to which the service gave no such list itself.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "content-range, content-location, content-profile, location, link, preference-applied, x-total-count, \
-     x-supabase-api-version, x-sb-error-code, x-request-id, sb-request-id, retry-after, etag, next-cursor",
+     x-supabase-api-version, x-sb-error-code, x-request-id, sb-request-id, retry-after, etag, next-cursor, \
+     accept-ranges, content-disposition, content-encoding, last-modified, x-transformations",
 );
 
 /// Whether a browser asks beforehand whether it may send a request.

@@ -2,6 +2,8 @@
 
 use crate::access::Entry;
 use crate::identity::{self, Presented};
+use crate::limits::Slot;
+use crate::memory::Reservation;
 use crate::request_id::{SB_REQUEST_ID, X_REQUEST_ID};
 use crate::resolve::Target;
 use crate::route::{Route, uri_of};
@@ -11,15 +13,17 @@ use fault::Fault;
 use futures_util::FutureExt;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header, request};
 use http_body::Body as _;
-use model::Clock;
+use model::{Clock, Room};
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const SB_FORWARDED_FOR: HeaderName = HeaderName::from_static("sb-forwarded-for");
 const SB_PROJECT_REF: HeaderName = HeaderName::from_static("sb-project-ref");
 const CONTENT_PROFILE: HeaderName = HeaderName::from_static("content-profile");
+/// An answer of at most so many bytes is in the kernel's hands at once and keeps no place.
+const PARTING_BYTES: u64 = 64 << 10;
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 
 /// How the gateway stands in the network.
@@ -56,12 +60,12 @@ impl Gateway {
     pub async fn handle(&self, request: Request<Body>, peer: Option<SocketAddr>) -> Response<Body> {
         let id = RequestId::of(request.headers());
         let mut entry = Entry::new(id.clone(), request.method().clone());
-        let (mut response, slot) = if cors::is_preflight(request.method(), request.headers()) {
+        let (mut response, kept) = if cors::is_preflight(request.method(), request.headers()) {
             entry.own("preflight");
             (cors::preflight(request.headers()), None)
         } else {
             match self.answer(request, peer, &id, &mut entry).await {
-                Ok((response, slot)) => (response, Some(slot)),
+                Ok((response, kept)) => (response, kept),
                 Err(fault) => (render(&fault), None),
             }
         };
@@ -69,17 +73,12 @@ impl Gateway {
         response.headers_mut().insert(X_REQUEST_ID, id.header());
         response.headers_mut().insert(SB_REQUEST_ID, id.header());
         entry.status(response.status());
-        if let Some(bytes) = response.body().size_hint().exact() {
+        if let Some(bytes) = response.body().size_hint().exact().filter(|bytes| *bytes <= PARTING_BYTES) {
             entry.log(bytes);
             return response;
         }
-        // The project's place is kept for as long as its answer streams.
-        response.map(|body| {
-            body::tracked(body, move |bytes| {
-                entry.log(bytes);
-                drop(slot);
-            })
-        })
+        // The project's place is kept for as long as its answer is on the way, and so is the memory that holds it.
+        response.map(|body| body::tracked(body, kept, move |bytes| entry.log(bytes)))
     }
 
     async fn answer(
@@ -88,7 +87,7 @@ impl Gateway {
         peer: Option<SocketAddr>,
         id: &RequestId,
         entry: &mut Entry,
-    ) -> Result<(Response<Body>, Option<crate::limits::Slot>), Fault> {
+    ) -> Result<(Response<Body>, Option<Kept>), Fault> {
         let (mut parts, body) = request.into_parts();
         if parts.uri.path() == "/health" && matches!(parts.method, Method::GET | Method::HEAD) {
             entry.own("health");
@@ -106,10 +105,12 @@ impl Gateway {
         parts.extensions.insert(model::Prefix(prefix.into()));
         parts.uri = routed.uri;
         self.mark(&mut parts, routed.service, id, peer);
-        let slot = tenant.slots.take().await?;
+        let slot = tenant.slots.take(routed.service).await?;
         if routed.service.takes_streams() {
+            let room = room(tenant.slots.memory());
+            parts.extensions.insert(room.clone());
             let response = caught(service.call(Request::from_parts(parts, body))).await?;
-            return Ok((named(response, &tenant), Some(slot)));
+            return Ok((named(response, &tenant), Some(Kept { _slot: slot, _room: Some(room) })));
         }
         let limit = self.settings.limits.body_bytes_max;
         let (body, fate) = body::limited(body, limit, tenant.slots.memory());
@@ -120,7 +121,7 @@ impl Gateway {
         if fate.was_refused() {
             return Err(no_memory());
         }
-        Ok((named(response, &tenant), Some(slot)))
+        Ok((named(response, &tenant), Some(Kept { _slot: slot, _room: None })))
     }
 
     /// Refuses a body whose announced length is over the limit, before anything else is done for it.
@@ -207,6 +208,18 @@ impl Gateway {
             )),
         }
     }
+}
+
+/// What a request keeps from others until its answer has been sent.
+struct Kept {
+    _slot: Slot,
+    /// What a service holds whole is taken from this. Bodies of other services are counted as they are read.
+    _room: Option<Room>,
+}
+
+fn room(reservation: Reservation) -> Room {
+    let reservation = Mutex::new(reservation);
+    Room::new(move |bytes| reservation.lock().unwrap_or_else(PoisonError::into_inner).take(bytes))
 }
 
 /// What a service answers, be it that it panics.

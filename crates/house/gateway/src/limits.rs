@@ -1,5 +1,6 @@
 //! The limits of the front door, and the places that one project's requests share.
 
+use crate::ServiceKind;
 use crate::memory::{Memory, Reservation, Share};
 use fault::Fault;
 use http::{HeaderValue, StatusCode, header};
@@ -46,6 +47,9 @@ impl Default for Limits {
 pub struct ProjectLimits {
     /// Requests at work at once.
     pub concurrent_max: usize,
+    /// Requests at work at once of services that send and receive files. They have places of their own: a client
+    /// that takes its time over a file keeps no query waiting.
+    pub streams_max: usize,
     /// Requests that may wait for a place.
     pub queue_max: usize,
     /// How long each of them waits.
@@ -58,6 +62,7 @@ impl Default for ProjectLimits {
     fn default() -> Self {
         ProjectLimits {
             concurrent_max: 128,
+            streams_max: 1024,
             queue_max: 512,
             queue_timeout: Duration::from_secs(10),
             body_memory: 128 << 20,
@@ -69,8 +74,16 @@ impl Default for ProjectLimits {
 /// project that fills its places and its queue slows down nobody else.
 #[derive(Debug, Clone)]
 pub struct Slots {
-    limits: ProjectLimits,
     memory: Share,
+    requests: Places,
+    streams: Places,
+}
+
+/// Places of one kind, and who waits for one.
+#[derive(Debug, Clone)]
+struct Places {
+    queue_max: usize,
+    queue_timeout: Duration,
     free: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
 }
@@ -94,8 +107,13 @@ impl Slots {
     /// `memory` is that of all projects.
     pub fn new(limits: ProjectLimits, memory: &Memory) -> Self {
         let memory = memory.share(limits.body_memory);
-        let free = Arc::new(Semaphore::new(limits.concurrent_max.clamp(1, Semaphore::MAX_PERMITS)));
-        Slots { limits, memory, free, waiting: Arc::default() }
+        let places = |max: usize| Places {
+            queue_max: limits.queue_max,
+            queue_timeout: limits.queue_timeout,
+            free: Arc::new(Semaphore::new(max.clamp(1, Semaphore::MAX_PERMITS))),
+            waiting: Arc::default(),
+        };
+        Slots { memory, requests: places(limits.concurrent_max), streams: places(limits.streams_max) }
     }
 
     /// What one request may take of the memory for bodies.
@@ -103,17 +121,23 @@ impl Slots {
         self.memory.reservation()
     }
 
-    /// A place at once, or after a bounded wait in a bounded queue.
-    pub(crate) async fn take(&self) -> Result<Slot, Fault> {
+    /// A place for a request at once, or after a bounded wait in a bounded queue.
+    pub(crate) async fn take(&self, service: ServiceKind) -> Result<Slot, Fault> {
+        if service.takes_streams() { self.streams.take().await } else { self.requests.take().await }
+    }
+}
+
+impl Places {
+    async fn take(&self) -> Result<Slot, Fault> {
         if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
             return Ok(Slot { _permit: permit });
         }
         let ahead = self.waiting.fetch_add(1, Ordering::Relaxed);
         let _waiting = Waiting(&self.waiting);
-        if ahead >= self.limits.queue_max {
+        if ahead >= self.queue_max {
             return Err(too_many());
         }
-        match tokio::time::timeout(self.limits.queue_timeout, Arc::clone(&self.free).acquire_owned()).await {
+        match tokio::time::timeout(self.queue_timeout, Arc::clone(&self.free).acquire_owned()).await {
             Ok(Ok(permit)) => Ok(Slot { _permit: permit }),
             Ok(Err(_)) | Err(_) => Err(too_many()),
         }
@@ -145,20 +169,21 @@ mod tests {
             },
             &Memory::new(1 << 20),
         );
-        let first = slots.take().await.unwrap();
+        let first = slots.take(ServiceKind::Rest).await.unwrap();
         let waiter = tokio::spawn({
             let slots = slots.clone();
-            async move { slots.take().await.map(drop) }
+            async move { slots.take(ServiceKind::Rest).await.map(drop) }
         });
-        while slots.waiting.load(Ordering::Relaxed) == 0 {
+        while slots.requests.waiting.load(Ordering::Relaxed) == 0 {
             tokio::task::yield_now().await;
         }
-        let refused = slots.take().await.unwrap_err();
+        let refused = slots.take(ServiceKind::Rest).await.unwrap_err();
         assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
         assert!(refused.headers.iter().any(|(name, _)| name == header::RETRY_AFTER));
+        assert!(slots.take(ServiceKind::Storage).await.is_ok(), "files have places of their own");
         drop(first);
         assert!(waiter.await.unwrap().is_ok());
-        assert_eq!(slots.waiting.load(Ordering::Relaxed), 0);
+        assert_eq!(slots.requests.waiting.load(Ordering::Relaxed), 0);
     }
 
     #[tokio::test]
@@ -172,8 +197,8 @@ mod tests {
             },
             &Memory::new(1 << 20),
         );
-        let _first = slots.take().await.unwrap();
-        assert_eq!(slots.take().await.unwrap_err().status, StatusCode::TOO_MANY_REQUESTS);
-        assert_eq!(slots.waiting.load(Ordering::Relaxed), 0);
+        let _first = slots.take(ServiceKind::Rest).await.unwrap();
+        assert_eq!(slots.take(ServiceKind::Rest).await.unwrap_err().status, StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(slots.requests.waiting.load(Ordering::Relaxed), 0);
     }
 }

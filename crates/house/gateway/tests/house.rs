@@ -23,7 +23,8 @@ pub const SECRET_KEY: &str = token::LOCAL_SECRET_KEY;
 const JWT_SECRETS: [&[u8]; 2] =
     [b"first secret of at least thirty-two bytes", b"second secret of at least thirty-two bytes"];
 
-/// Answers with what it was asked. `/wait` answers only when told to, `/panic` panics, `/stream` streams.
+/// Answers with what it was asked. `/wait` answers only when told to, `/panic` panics, `/stream` streams,
+/// `/long` has an answer that no socket holds.
 struct Echo {
     name: &'static str,
     entered: Arc<Notify>,
@@ -47,6 +48,7 @@ impl Service for Echo {
                         .insert("access-control-allow-origin", "https://one".parse().unwrap());
                     return response;
                 }
+                "/long" => return Response::new(Body::from(vec![b'x'; 64 << 20])),
                 "/stream" => {
                     let chunks = ["a", "b", "c"].map(|c| Ok::<_, std::io::Error>(bytes::Bytes::from(c)));
                     return Response::new(Body::from_stream(futures_util::stream::iter(chunks)));

@@ -89,6 +89,30 @@ async fn a_client_that_leaves_frees_its_place() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_not_read_keeps_its_place_and_not_that_of_other_services() {
+    let project =
+        ProjectLimits { concurrent_max: 1, streams_max: 1, queue_max: 0, ..ProjectLimits::default() };
+    let house = House::open(Plan { project, ..Plan::default() }).await;
+    let key = legacy(0, "anon");
+    let header = format!("apikey: {key}");
+    for (busy, free) in [("rest", "storage"), ("storage", "rest")] {
+        let mut stream = house.connect().await;
+        let text = format!("GET /{busy}/v1/long HTTP/1.1\r\nhost: h\r\n{header}\r\n\r\n");
+        stream.write_all(text.as_bytes()).await.unwrap();
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).await.unwrap();
+        assert_eq!(&head, b"HTTP/1.1 200");
+        assert_eq!(house.send("GET", &format!("/{busy}/v1/t"), &[&header]).await.status, 429);
+        assert_eq!(house.send("GET", &format!("/{free}/v1/t"), &[&header]).await.status, 200);
+        drop(stream);
+        while house.send("GET", &format!("/{busy}/v1/t"), &[&header]).await.status != 200 {
+            tokio::task::yield_now().await;
+        }
+    }
+    house.close().await;
+}
+
+#[tokio::test]
 async fn stopping_lets_requests_finish() {
     let house = House::open(Plan::default()).await;
     let key = legacy(0, "anon");

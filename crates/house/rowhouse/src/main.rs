@@ -16,6 +16,7 @@ mod machinery;
 mod mailroom;
 mod migrations;
 mod moving;
+mod open_files;
 mod output;
 mod rehearsal;
 mod s3_keys;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         master_key: std::env::var("ROWHOUSE_MASTER_KEY").ok().filter(|key| !key.is_empty()),
     };
     match logs::start(cli.log.as_deref(), commands::default_log(&cli.command))
+        .map(|()| open_files::raise())
         .and_then(|()| run(cli, surroundings))
     {
         Ok(()) => ExitCode::SUCCESS,

@@ -9,11 +9,11 @@ use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
-use model::{Bound, Caller};
+use model::{Bound, Caller, Room};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The largest JSON body.
 const JSON_BYTES_MAX: usize = 1 << 20;
@@ -37,6 +37,8 @@ pub(crate) struct Call {
     pub(crate) prefix: String,
     pub(crate) raw_query: String,
     pub(crate) now: SystemTime,
+    /// Memory for what is held whole.
+    pub(crate) room: Room,
 }
 
 impl Call {
@@ -44,6 +46,7 @@ impl Call {
     pub(crate) fn split(request: Request<Body>, now: SystemTime) -> (Call, Incoming) {
         let (parts, body) = request.into_parts();
         let query = parts.uri.query().unwrap_or_default();
+        let room = parts.extensions.get::<Room>().cloned().unwrap_or_default();
         let call = Call {
             method: parts.method,
             path: parts.uri.path().to_owned(),
@@ -54,8 +57,18 @@ impl Call {
             prefix: parts.extensions.get::<model::Prefix>().map(|p| p.0.to_string()).unwrap_or_default(),
             headers: parts.headers,
             now,
+            room: room.clone(),
         };
-        (call, Incoming { body: Some(body), idle: Duration::from_secs(60), usage: None })
+        (
+            call,
+            Incoming {
+                body: Some(body),
+                room,
+                idle: Duration::from_secs(60),
+                pace: Pace::default(),
+                usage: None,
+            },
+        )
     }
 
     /// A query parameter.
@@ -137,14 +150,22 @@ pub(crate) fn decoded(raw: &str) -> Option<String> {
 #[derive(Debug)]
 pub(crate) struct Incoming {
     body: Option<Body>,
+    room: Room,
     idle: Duration,
+    pace: Pace,
     usage: Option<Arc<crate::Usage>>,
 }
 
 impl Incoming {
     /// No body.
     pub(crate) fn none() -> Incoming {
-        Incoming { body: None, idle: Duration::ZERO, usage: None }
+        Incoming {
+            body: None,
+            room: Room::default(),
+            idle: Duration::ZERO,
+            pace: Pace::default(),
+            usage: None,
+        }
     }
 
     /// The same, giving up on clients that send nothing for so long.
@@ -165,7 +186,7 @@ impl Incoming {
     pub(crate) async fn next(&mut self) -> Outcome<Option<Bytes>> {
         loop {
             let Some(body) = self.body.as_mut() else { return Ok(None) };
-            let frame = tokio::time::timeout(self.idle, body.frame());
+            let frame = tokio::time::timeout(self.idle.min(self.pace.left()), body.frame());
             match frame.await.map_err(|_| stalled())? {
                 None => {
                     self.body = None;
@@ -179,6 +200,7 @@ impl Incoming {
                     if let Ok(data) = frame.into_data()
                         && !data.is_empty()
                     {
+                        self.pace.moved(data.len());
                         if let Some(usage) = &self.usage {
                             usage.received(data.len());
                         }
@@ -189,6 +211,11 @@ impl Incoming {
         }
     }
 
+    /// Memory for so many bytes more of the body.
+    pub(crate) fn hold(&self, bytes: usize) -> Outcome<()> {
+        if self.room.take(bytes as u64) { Ok(()) } else { Err(refusal::no_room()) }
+    }
+
     /// The whole body, if it is no longer than so many bytes.
     pub(crate) async fn whole(&mut self, bytes_max: usize, too_large: fn() -> Refusal) -> Outcome<Bytes> {
         let mut all = BytesMut::new();
@@ -197,6 +224,7 @@ impl Incoming {
             if all.len() + piece.len() + first.as_ref().map_or(0, Bytes::len) > bytes_max {
                 return Err(too_large());
             }
+            self.hold(piece.len())?;
             match first.take() {
                 None if all.is_empty() => first = Some(piece),
                 None => all.extend_from_slice(&piece),
@@ -233,6 +261,34 @@ impl Incoming {
     }
 }
 
+/// How fast a body moves. One that hardly does keeps a place for little.
+#[derive(Debug, Default)]
+struct Pace {
+    begun: Option<Instant>,
+    seen: u64,
+}
+
+/// How long a body may take to get going, and the bytes a second that it needs on average from then on.
+const GRACE: Duration = Duration::from_secs(60);
+const BYTES_A_SECOND: u64 = 4 << 10;
+
+impl Pace {
+    /// How long the next bytes may take.
+    fn left(&mut self) -> Duration {
+        let begun = *self.begun.get_or_insert_with(Instant::now);
+        Pace::allowed(self.seen).saturating_sub(begun.elapsed())
+    }
+
+    /// The time within which more than so many bytes have to come.
+    fn allowed(seen: u64) -> Duration {
+        GRACE + Duration::from_secs(seen / BYTES_A_SECOND)
+    }
+
+    fn moved(&mut self, bytes: usize) {
+        self.seen = self.seen.saturating_add(bytes as u64);
+    }
+}
+
 /// What is left of a body is read and dropped behind the answer: closing the connection at once would make the
 /// client's kernel throw the answer away.
 impl Drop for Incoming {
@@ -262,4 +318,37 @@ fn json_too_large() -> Refusal {
     Refusal::new(413, "EntityTooLarge", "Request body is too large")
         .called("FastifyError")
         .with_line(StatusCode::PAYLOAD_TOO_LARGE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_that_drips_is_given_up_and_a_slow_one_is_not() {
+        assert_eq!(Pace::allowed(0), Duration::from_secs(60));
+        assert_eq!(Pace::allowed(100), Duration::from_secs(60), "a byte now and then buys no time");
+        assert_eq!(Pace::allowed(6 << 20), Duration::from_secs(60 + 1536));
+        let long_ago = Instant::now().checked_sub(Duration::from_secs(120));
+        let mut dripping = Pace { begun: long_ago, seen: 100 };
+        let mut slow = Pace { begun: long_ago, seen: 1 << 20 };
+        assert!(long_ago.is_none() || dripping.left().is_zero() && !slow.left().is_zero());
+    }
+
+    #[tokio::test]
+    async fn a_whole_body_is_taken_out_of_the_room() {
+        for (room, fits) in [(8 << 10, true), ((8 << 10) - 1, false)] {
+            let left = std::sync::atomic::AtomicU64::new(room);
+            let take = move |bytes| {
+                use std::sync::atomic::Ordering::Relaxed;
+                left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(bytes)).is_ok()
+            };
+            let mut request = Request::new(Body::from(vec![b'x'; 8 << 10]));
+            request.extensions_mut().insert(Room::new(take));
+            let (_call, mut incoming) = Call::split(request, SystemTime::UNIX_EPOCH);
+            let whole = incoming.whole(1 << 20, json_too_large).await;
+            assert_eq!(whole.is_ok(), fits);
+            assert!(fits || whole.is_err_and(|refused| refused.is("SlowDown")));
+        }
+    }
 }

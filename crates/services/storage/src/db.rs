@@ -13,6 +13,8 @@ use serde_json::{Map, Value};
 use sql::Fragment;
 use std::sync::Arc;
 
+/// What policies and missing grants end in.
+const INSUFFICIENT_PRIVILEGE: &str = "42501";
 /// The SQLSTATE of a transaction that was given up for another to go on.
 const DEADLOCK: &str = "40P01";
 /// How long a statement waits for a row or key that another request holds.
@@ -101,6 +103,7 @@ fn headers_json(headers: &HeaderMap) -> String {
 #[derive(Debug, Clone)]
 pub(crate) struct Db {
     pool: Pool,
+    project: model::ProjectRef,
     prologue: Arc<str>,
     /// The prologue of works that plan each statement once, whatever its values.
     prologue_planned_once: Arc<str>,
@@ -130,7 +133,13 @@ impl Db {
         }
         let prologue = sql.text().into();
         sql.push(", set_config('plan_cache_mode', 'force_generic_plan', true)");
-        Db { pool, prologue, prologue_planned_once: sql.text().into(), fixed: params }
+        Db {
+            pool,
+            project: settings.project.clone(),
+            prologue,
+            prologue_planned_once: sql.text().into(),
+            fixed: params,
+        }
     }
 
     fn prologue(&self, scope: &Scope, work: &Work) -> Step {
@@ -152,6 +161,15 @@ impl Db {
         Step::new(Arc::clone(sql), params)
     }
 
+    /// Whoever writes policies looks for what they refuse. Nobody's data is in it, nor the names of objects.
+    fn tell(&self, scope: &Scope, error: &pg::Error) {
+        if error.sqlstate() == Some(INSUFFICIENT_PRIVILEGE) {
+            let (project, role) = (&self.project, &scope.identity.role);
+            let reason = error.db().map(|error| error.message.as_str()).unwrap_or_default();
+            tracing::info!(%project, %role, operation = scope.operation, reason, "the database refused a request");
+        }
+    }
+
     /// Runs the work as one transaction, in one round trip.
     pub(crate) async fn run(&self, scope: &Scope, work: Work) -> Result<Results, pg::Error> {
         let pipeline = work.pipeline(self.prologue(scope, &work), &scope.settings);
@@ -164,6 +182,7 @@ impl Db {
                     if connection.in_transaction() {
                         connection.query("rollback", &[]).await?;
                     }
+                    self.tell(scope, &error);
                     tries += 1;
                     // PostgreSQL undid all of it, so it can be done again.
                     if error.sqlstate() != Some(DEADLOCK) || tries > 1 {

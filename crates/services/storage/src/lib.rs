@@ -49,6 +49,9 @@ use http::{Request, Response};
 use model::Clock;
 use std::sync::Arc;
 
+/// A request with this header set to `true` gets the status that a refusal stands for, not 400 for most of them.
+const TRUE_STATUS: &str = "x-true-status";
+
 /// What the storage of all projects shares.
 #[derive(Clone)]
 pub struct Machinery {
@@ -120,7 +123,7 @@ impl Storage {
     pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
         let (call, body) = call::Call::split(request, self.clock.now());
         let body = body.metered(&self.settings.usage);
-        let response = self.route(&call, body).await;
+        let response = held(&call, self.route(&call, body).await);
         self.ring(&call.method);
         usage::metered(response, &self.settings.usage)
     }
@@ -136,10 +139,18 @@ impl Storage {
             Ok(response) => response,
             Err(refusal) => {
                 log(&refusal);
+                let refusal = if call.says_true(TRUE_STATUS) { refusal.openly() } else { refusal };
                 routes::refused(&refusal)
             }
         }
     }
+}
+
+/// An answer that is in memory whole, if there is memory for it while it is on its way.
+fn held(call: &call::Call, response: Response<Body>) -> Response<Body> {
+    let bytes = http_body::Body::size_hint(response.body()).exact().unwrap_or_default();
+    let flows = response.extensions().get::<serve::Flows>().is_some();
+    if flows || call.room.take(bytes) { response } else { routes::refused(&refusal::no_room()) }
 }
 
 /// A failure of ours is worth a line; a client's is in the access log.

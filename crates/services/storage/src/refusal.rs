@@ -175,6 +175,11 @@ pub(crate) fn disabled(feature: &str) -> Refusal {
         .with_line(StatusCode::FORBIDDEN)
 }
 
+/// Other requests hold the memory that there is.
+pub(crate) fn no_room() -> Refusal {
+    Refusal::new(503, "SlowDown", "Too many large requests at once").openly()
+}
+
 pub(crate) fn aborted() -> Refusal {
     Refusal::new(499, "Aborted", "The request was aborted by the client").openly()
 }

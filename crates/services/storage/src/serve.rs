@@ -54,6 +54,16 @@ pub(crate) fn part(header: Option<&str>, size: u64) -> Part {
     range().map_or(Part::Unsatisfiable, Part::Range)
 }
 
+/// The part of an object that is wanted. One of another version than there is now counts as all of it, RFC 9110 §13.1.5.
+pub(crate) fn range_of<'a>(headers: &'a HeaderMap, found: &Found) -> Option<&'a str> {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let is_same = text(header::IF_RANGE).is_none_or(|version| match parse_http_date(version) {
+        Some(at) => found.modified().is_some_and(|since| since.unix_timestamp() == at.unix_timestamp()),
+        None => version.trim() == found.etag(),
+    });
+    text(header::RANGE).filter(|_| is_same)
+}
+
 /// Whether the client has the object already, RFC 9110 §13.
 pub(crate) fn is_known(headers: &HeaderMap, found: &Found) -> bool {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
@@ -81,7 +91,7 @@ impl Storage {
             return Ok(answer(StatusCode::NOT_MODIFIED, headers, Body::empty()));
         }
         let size = found.metadata.size;
-        let (status, range) = match part(call.header(header::RANGE), size) {
+        let (status, range) = match part(range_of(&call.headers, found), size) {
             Part::Whole => (StatusCode::OK, None),
             Part::Unsatisfiable => return Err(refusal::invalid_range()),
             Part::Range(range) => {
@@ -180,8 +190,13 @@ pub(crate) fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     }
 }
 
+/// On an answer whose body comes piece by piece from where files are.
+#[derive(Clone, Copy)]
+pub(crate) struct Flows;
+
 pub(crate) fn answer(status: StatusCode, headers: HeaderMap, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
+    response.extensions_mut().insert(Flows);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response

@@ -35,15 +35,16 @@ pub struct Server {
 
 impl Stack {
     pub fn start(migration: &str) -> Result<Self> {
-        Self::start_with(migration, &[])
+        Self::start_with(migration, "", &[])
     }
 
-    /// With variables of the environment.
-    pub fn start_with(migration: &str, variables: &[(&str, &str)]) -> Result<Self> {
+    /// With a `config.toml` and variables of the environment.
+    pub fn start_with(migration: &str, config: &str, variables: &[(&str, &str)]) -> Result<Self> {
         let scratch = Scratch::new("bench")?;
         let migrations = scratch.path().join("supabase/migrations");
         std::fs::create_dir_all(&migrations)?;
         std::fs::write(migrations.join("20240101000000_bench.sql"), migration)?;
+        std::fs::write(scratch.path().join("supabase/config.toml"), config)?;
         let (api_port, db_port) = (free_port()?, free_port()?);
         let mut command = Command::new(binary()?);
         command.envs(variables.iter().copied());

@@ -6,6 +6,7 @@ use crate::desk::Desk;
 use crate::house::{
     Door, FrontPlan, House, PlatformPlan, Signals, Surroundings, public_url, remember_addresses,
 };
+use crate::open_files;
 use crate::wire::{Addresses, PoolSizes, WireSettings};
 use gateway::{Limits, ProjectLimits, Settings as GatewaySettings};
 use platform::Platform;
@@ -95,7 +96,10 @@ async fn open(
             base_domains,
             trust_forwarded: args.trust_forwarded,
             keyless_auth: false,
-            limits: Limits::default(),
+            limits: Limits {
+                connections_max: open_files::connections(Limits::default().connections_max),
+                ..Limits::default()
+            },
         },
         wire: WireSettings {
             default_project: None,

@@ -11,10 +11,11 @@ use crate::house::{
 use crate::local::{DATABASE_PASSWORD, LocalProject, Report};
 use crate::machinery::ScannerArgs;
 use crate::mailroom::Mailroom;
+use crate::open_files;
 use crate::output::{print_values, write};
 use crate::wire::{Addresses, PoolSizes, WireSettings};
 use anyhow::{Context, bail};
-use gateway::{ProjectLimits, Settings as GatewaySettings};
+use gateway::{Limits, ProjectLimits, Settings as GatewaySettings};
 use platform::{Platform, projects};
 use serde_json::{Map, Value};
 use std::net::SocketAddr;
@@ -108,7 +109,14 @@ impl Stack {
             databases: vec![db],
             database_tls: None,
             database_idle: None,
-            gateway: GatewaySettings { keyless_auth: true, ..GatewaySettings::default() },
+            gateway: GatewaySettings {
+                keyless_auth: true,
+                limits: Limits {
+                    connections_max: open_files::connections(Limits::default().connections_max),
+                    ..Limits::default()
+                },
+                ..GatewaySettings::default()
+            },
             wire: WireSettings {
                 default_project,
                 addresses: addresses.clone(),

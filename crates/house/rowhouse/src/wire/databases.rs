@@ -101,9 +101,9 @@ impl Databases {
         let listener = SchemaListener::new(named(&endpoint.admin, "rowhouse schema listener"), CHANNEL);
         tokio::spawn(listener.clone().run(stop.clone()));
         Database {
-            rest: pool(named(&endpoint.rest, "rowhouse rest"), self.sizes.rest),
-            auth: pool(named(&endpoint.auth, "rowhouse auth"), self.sizes.auth),
-            storage: pool(named(&endpoint.rest, "rowhouse storage"), self.sizes.storage),
+            rest: pool(named(&endpoint.rest, "rowhouse rest"), self.sizes.rest, ANSWER_BYTES_MAX),
+            auth: pool(named(&endpoint.auth, "rowhouse auth"), self.sizes.auth, ANSWER_BYTES_MAX),
+            storage: pool(named(&endpoint.rest, "rowhouse storage"), self.sizes.storage, PAGE_BYTES_MAX),
             listener,
             pours: rest::Pours::new((self.sizes.rest / POURING_PART).max(1), COLLECTED_BYTES_MAX),
             shared_says: Arc::default(),
@@ -124,9 +124,11 @@ fn named(config: &Config, application_name: &str) -> Config {
 
 /// The most bytes that PostgreSQL may answer one request with: an answer is in our memory whole.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// The same for storage, whose longest answers are pages of a thousand objects.
+const PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-fn pool(config: Config, max: usize) -> Pool {
-    let config = Config { answer_bytes_max: ANSWER_BYTES_MAX, ..config };
+fn pool(config: Config, max: usize, answer_bytes_max: usize) -> Pool {
+    let config = Config { answer_bytes_max, ..config };
     let options = PoolOptions { max, acquire_timeout: Duration::from_secs(10), ..PoolOptions::default() };
     Pool::new(config, options)
 }

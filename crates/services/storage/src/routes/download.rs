@@ -41,7 +41,7 @@ pub(crate) async fn lenient(storage: &Storage, call: &Call, target: &Target) -> 
 
 fn operation_of(call: &Call) -> &'static str {
     if call.method == Method::HEAD {
-        "storage.object.head_authenticated_info"
+        "object.head_authenticated_info"
     } else {
         "storage.object.get_authenticated"
     }

@@ -37,7 +37,8 @@ async fn show(
 ) -> Outcome<Response<Body>> {
     let operation = match right {
         Right::Public => "storage.object.info_public",
-        _ => "storage.object.get_authenticated_info",
+        // The reference leaves the first part out of these two.
+        _ => "object.get_authenticated_info",
     };
     let found = storage.find(&call.scope(identity, operation), right, &target.bucket, &target.key).await?;
     let mut response = text_json(described(&found).to_string());

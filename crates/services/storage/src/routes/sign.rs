@@ -12,7 +12,7 @@ use crate::routes::upload::wanted;
 use crate::signed;
 use crate::store::objects;
 use axum::body::Body;
-use http::Response;
+use http::{Response, header};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 
@@ -93,8 +93,9 @@ pub(crate) async fn upload(storage: &Storage, call: &Call, target: &Target) -> O
     let owner = identity.subject.clone();
     let scope = call.scope(identity, "storage.object.sign_upload_url");
     let mut wanted = wanted(storage, call, bucket, key, upsert);
-    // The type and length are those of this request's own body, not of the file to come.
-    (wanted.is_exact, wanted.mime) = (false, String::new());
+    // The length is that of this request's own body, not of the file to come.
+    wanted.is_exact = false;
+    wanted.mime = call.header(header::CONTENT_TYPE).unwrap_or_default().to_owned();
     let permitted = storage.permit_key(&scope, &wanted).await;
     permitted.map_err(|refused| refused.instead("NoSuchBucket", refusal::no_relation))?;
     let of = (target.bucket.as_str(), target.key.as_str());

@@ -228,6 +228,9 @@ impl Checked {
             if all.len() + piece.len() > bytes_max {
                 return Err(super::xml::malformed());
             }
+            if let Pieces::Raw(incoming) = &self.pieces {
+                incoming.hold(piece.len())?;
+            }
             all.extend_from_slice(&piece);
         }
         Ok(all.freeze())

@@ -7,12 +7,11 @@ use crate::Storage;
 use crate::call::{Call, Incoming};
 use crate::mime;
 use crate::names::{BucketName, ObjectKey};
-use crate::refusal::{self, Outcome};
-use crate::upload::{Permission, Source, Wanted, broken_form, form_pieces};
+use crate::refusal::{self, Outcome, Refusal};
+use crate::upload::{Form, Part, Permission, Source, Wanted};
 use axum::body::Body;
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
-use multer::{Field, Multipart};
 use serde_json::{Map, Value};
 use sigv4::PostForm;
 
@@ -22,15 +21,15 @@ const FIELD_BYTES_MAX: usize = 256 << 10;
 
 /// The file of a form.
 pub(super) struct File {
-    file: Field<'static>,
+    part: Part,
     /// What the file is read from.
-    _form: Multipart<'static>,
+    _form: Form,
 }
 
 impl File {
     /// The next piece; nothing at the end. Fields behind the file are not read: the policy could not cover them.
     pub(super) async fn next(&mut self) -> Outcome<Option<Bytes>> {
-        self.file.chunk().await.map_err(broken_form)
+        self.part.next().await
     }
 }
 
@@ -38,34 +37,32 @@ type Fields = Vec<(String, String)>;
 
 /// Reads the fields up to the file. Names in lower case: there are two spellings.
 async fn read(call: &Call, body: Incoming) -> Outcome<(Fields, File)> {
-    let boundary = multer::parse_boundary(call.header(header::CONTENT_TYPE).unwrap_or_default());
-    let boundary = boundary.map_err(|_| refusal::invalid_request("The form has no boundary"))?;
-    let mut form = Multipart::new(form_pieces(body), boundary);
-    let (mut fields, mut bytes) = (Fields::new(), 0);
+    let mut form = Form::of(call, body, || refusal::invalid_request("The form has no boundary"))?;
+    let (mut fields, mut left) = (Fields::new(), FIELD_BYTES_MAX);
     let mut file_name = String::new();
-    while let Some(mut field) = form.next_field().await.map_err(broken_form)? {
-        let name = field.name().unwrap_or_default().to_ascii_lowercase();
+    while let Some(mut part) = form.next().await? {
+        let name = part.name().to_ascii_lowercase();
         if name == "file" {
-            file_name.push_str(field.file_name().unwrap_or_default());
+            file_name.push_str(part.file_name().unwrap_or_default());
             substitute(&mut fields, &file_name);
-            return Ok((fields, File { file: field, _form: form }));
+            return Ok((fields, File { part, _form: form }));
         }
-        let mut value = Vec::new();
-        while let Some(piece) = field.chunk().await.map_err(broken_form)? {
-            bytes += piece.len();
-            value.extend_from_slice(&piece);
-            if bytes > FIELD_BYTES_MAX {
-                return Err(refusal::invalid_request("The fields of the form are too long"));
-            }
-        }
+        let value = part.whole(&mut left, too_long).await?;
         if fields.len() >= FIELDS_MAX {
             return Err(refusal::invalid_request("The form has too many fields"));
+        }
+        if !call.room.take(value.len() as u64) {
+            return Err(refusal::no_room());
         }
         let value = String::from_utf8(value)
             .map_err(|_| refusal::invalid_request("A field of the form is no text"))?;
         fields.push((name, value));
     }
     Err(refused::invalid_argument("POST requires exactly one file upload per request."))
+}
+
+fn too_long() -> Refusal {
+    refusal::invalid_request("The fields of the form are too long")
 }
 
 /// Puts the file's own name into the key, where the form says so.

@@ -26,7 +26,9 @@ use uuid::Uuid;
 /// The most parts, and the highest number of one.
 pub(super) const PARTS_MAX: u32 = 10_000;
 /// Bytes of the longest list of parts: each with all of its checksums.
-const LIST_BYTES_MAX: usize = 8 << 20;
+const LIST_BYTES_MAX: usize = 4 << 20;
+/// Bytes in memory for each byte of a list that is being read.
+const NODE_BYTES: u64 = 6;
 /// For how long it is known that somebody goes on with an upload, without noting it again.
 const LATELY: Duration = Duration::from_secs(60 * 60);
 /// How many first bytes tell a file's type.
@@ -164,12 +166,15 @@ pub(super) async fn complete(
     body: Incoming,
 ) -> Outcome<Response<Body>> {
     let scope = ask.scope("storage.s3.upload.complete_multipart");
-    // Checksums in the headers are of the object, not of the list.
-    let body = Checked::of_document(ask.call, body, &ask.verified)?.whole(LIST_BYTES_MAX).await?;
-    let listed = read(&body)?;
     let place = Id { id, bucket: bucket.as_str(), key };
     let upload = find(ask, &scope, place, 0).await?;
     let in_bucket = ask.storage.permit_key(&scope, &upload.wanted).await.map_err(conditional)?;
+    // Checksums in the headers are of the object, not of the list.
+    let body = Checked::of_document(ask.call, body, &ask.verified)?.whole(LIST_BYTES_MAX).await?;
+    if !ask.call.room.take(body.len() as u64 * NODE_BYTES) {
+        return Err(refusal::no_room());
+    }
+    let listed = read(&body)?;
     upload.wanted.fits(&in_bucket, 0)?;
     // A part may be sent again meanwhile, and the body that it had be gone.
     let stored = again::read(|| async {

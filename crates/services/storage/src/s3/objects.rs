@@ -162,7 +162,7 @@ fn described(ask: &Ask<'_>, found: &Found) -> Outcome<Described> {
     }
     overrides(call, &mut headers);
     let size = found.metadata.size;
-    match serve::part(call.header(header::RANGE), size) {
+    match serve::part(serve::range_of(&call.headers, found), size) {
         Part::Whole => Ok((StatusCode::OK, headers, None)),
         Part::Unsatisfiable => Err(refusal::invalid_range()),
         Part::Range(range) => {

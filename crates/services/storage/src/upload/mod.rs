@@ -7,10 +7,12 @@
 //! read.
 
 mod commit;
+mod form;
 mod source;
 
 pub(crate) use commit::{Finished, Stored};
-pub(crate) use source::{Source, broken_form, form_pieces, user_metadata};
+pub(crate) use form::{Form, Part};
+pub(crate) use source::{Source, user_metadata};
 
 use crate::Storage;
 use crate::db::{As, Scope, Work};
@@ -28,6 +30,8 @@ use uuid::Uuid;
 const SMALL_BYTES_MAX: usize = 64 * 1024;
 /// How many first bytes tell a file's type.
 const SNIFFED_BYTES: usize = 8 * 1024;
+/// The longest `Cache-Control`: every list of objects repeats it.
+const CACHE_CONTROL_BYTES_MAX: usize = 1024;
 /// The longest metadata of the user's own, in bytes of JSON.
 const USER_METADATA_BYTES_MAX: usize = 1 << 20;
 /// The version that policies see of a row that is only tried.
@@ -78,6 +82,9 @@ impl Wanted {
     /// Checks what needs no bucket.
     fn check(&self) -> Outcome<()> {
         mime::check_header(&self.mime)?;
+        if self.cache_control.len() > CACHE_CONTROL_BYTES_MAX {
+            return Err(refusal::invalid_request("Invalid Cache-Control header"));
+        }
         if self.robots.as_deref().is_some_and(|tag| !crate::metadata::is_robots_tag(tag)) {
             return Err(
                 refusal::invalid_request("Invalid X-Robots-Tag header").called("invalid_x_robots_tag")
@@ -247,7 +254,11 @@ impl Storage {
 
 /// What policies see of the metadata of a row that is only tried.
 fn probed_metadata(wanted: &Wanted) -> String {
-    serde_json::json!({ "mimetype": wanted.mime, "contentLength": wanted.declared }).to_string()
+    let mut metadata = serde_json::json!({ "contentLength": wanted.declared });
+    if !wanted.mime.is_empty() {
+        metadata["mimetype"] = wanted.mime.as_str().into();
+    }
+    metadata.to_string()
 }
 
 /// What the database refused, as uploads say it.

@@ -1,21 +1,19 @@
 //! Where the bytes of an upload come from: the body itself, or a file in a form.
 
 use super::Wanted;
+use super::form::{Form, Part};
 use crate::call::{Call, Incoming};
 use crate::refusal::{self, Outcome, Refusal};
 use crate::s3::Checked;
 use bytes::{Bytes, BytesMut};
-use futures_util::{Stream, stream};
 use http::header;
-use multer::{Constraints, Field, Multipart, SizeLimit};
+use model::Room;
 use serde_json::Value;
 
 /// The most fields of a form that are read.
 const FIELDS_MAX: usize = 10;
-/// The longest field that is no file.
-const FIELD_BYTES_MAX: u64 = 2 << 20;
-/// The longest form, beside the file itself: never reached, the file is cut first.
-const FORM_BYTES_MAX: u64 = u64::MAX;
+/// The longest that the fields may be together, files but the first included: those are read and dropped.
+const FIELD_BYTES_MAX: usize = 2 << 20;
 
 /// Bytes on their way in.
 pub(crate) enum Source {
@@ -27,10 +25,13 @@ pub(crate) enum Source {
 
 /// A file in a form. Fields may come before and after it.
 pub(crate) struct FormFile {
-    form: Multipart<'static>,
-    file: Option<Field<'static>>,
+    form: Form,
+    file: Option<Part>,
     file_mime: Option<String>,
     fields: Vec<(String, String)>,
+    /// How many more bytes the fields may have.
+    left: usize,
+    room: Room,
 }
 
 impl Source {
@@ -40,14 +41,13 @@ impl Source {
         if !content_type.starts_with("multipart/form-data") {
             return Ok(Source::Raw(incoming));
         }
-        let boundary = multer::parse_boundary(content_type).map_err(|_| no_boundary())?;
-        let limits = SizeLimit::new().whole_stream(FORM_BYTES_MAX);
-        let constraints = Constraints::new().size_limit(limits);
         let mut form = Box::new(FormFile {
-            form: Multipart::with_constraints(form_pieces(incoming), boundary, constraints),
+            form: Form::of(call, incoming, no_boundary)?,
             file: None,
             file_mime: None,
             fields: Vec::new(),
+            left: FIELD_BYTES_MAX,
+            room: call.room.clone(),
         });
         form.advance().await?;
         if form.file.is_none() {
@@ -110,64 +110,38 @@ pub(crate) fn user_metadata(text: &str) -> Option<String> {
 impl FormFile {
     /// Reads fields up to the next file.
     async fn advance(&mut self) -> Outcome<()> {
-        while let Some(mut field) = self.form.next_field().await.map_err(broken_form)? {
-            if field.file_name().is_some() || field.content_type().is_some() && self.file_mime.is_none() {
+        while let Some(mut part) = self.form.next().await? {
+            let content_type = part.content_type();
+            if part.file_name().is_some() || content_type.is_some() && self.file_mime.is_none() {
                 if self.file_mime.is_some() {
                     // One file is enough.
+                    part.whole(&mut self.left, refusal::too_large).await?;
                     continue;
                 }
-                self.file_mime = Some(field.content_type().map_or("text/plain", |m| m.as_ref()).to_owned());
-                self.file = Some(field);
+                self.file_mime = Some(content_type.unwrap_or_else(|| "text/plain".to_owned()));
+                self.file = Some(part);
                 return Ok(());
             }
             if self.fields.len() >= FIELDS_MAX {
                 return Err(refusal::invalid_request("The form has too many fields"));
             }
-            let name = field.name().unwrap_or_default().to_owned();
-            let mut value = Vec::new();
-            while let Some(piece) = field.chunk().await.map_err(broken_form)? {
-                if value.len() as u64 + piece.len() as u64 > FIELD_BYTES_MAX {
-                    return Err(super::too_large_metadata());
-                }
-                value.extend_from_slice(&piece);
+            let value = part.whole(&mut self.left, super::too_large_metadata).await?;
+            if !self.room.take(value.len() as u64) {
+                return Err(refusal::no_room());
             }
-            self.fields.push((name, String::from_utf8_lossy(&value).into_owned()));
+            self.fields.push((part.name().to_owned(), String::from_utf8_lossy(&value).into_owned()));
         }
         Ok(())
     }
 
     async fn next(&mut self) -> Outcome<Option<Bytes>> {
         let Some(file) = self.file.as_mut() else { return Ok(None) };
-        if let Some(piece) = file.chunk().await.map_err(broken_form)? {
+        if let Some(piece) = file.next().await? {
             return Ok(Some(piece));
         }
         self.file = None;
         self.advance().await?;
         Ok(None)
-    }
-}
-
-/// The pieces of a body, for the reader of forms.
-pub(crate) fn form_pieces(incoming: Incoming) -> impl Stream<Item = Result<Bytes, Lost>> + Send + 'static {
-    stream::try_unfold(incoming, |mut incoming| async move {
-        let next = incoming.next().await.map_err(|refused| Lost(Box::new(refused)))?;
-        Ok(next.map(|piece| (piece, incoming)))
-    })
-}
-
-/// A refusal on its way through the form's reader.
-#[derive(Debug, thiserror::Error)]
-#[error("the body could not be read")]
-pub(crate) struct Lost(Box<Refusal>);
-
-/// What is wrong with a form, or with the body that it came in.
-pub(crate) fn broken_form(error: multer::Error) -> Refusal {
-    match error {
-        multer::Error::StreamReadFailed(inner) => match inner.downcast::<Lost>() {
-            Ok(lost) => *lost.0,
-            Err(other) => refusal::aborted().caused_by(other),
-        },
-        other => no_content().caused_by(other),
     }
 }
 

@@ -15,6 +15,7 @@ use raw::Raw;
 
 /// The file that is downloaded.
 const LARGE: usize = 256 << 20;
+const CONFIG: &str = "[storage]\nfile_size_limit = \"1GiB\"\n";
 /// The share of a raw copy that is aimed at for downloads, in per cent.
 const AIM: f64 = 80.0;
 /// What is uploaded: name, bytes, connections.
@@ -43,11 +44,11 @@ pub fn command(args: &Args) -> Result<()> {
 
 /// A stack with two buckets.
 fn prepared(no_sync: &str) -> Result<Stack> {
-    let stack = Stack::start_with("", &[("ROWHOUSE_FILES_NO_SYNC", no_sync)])?;
+    let stack = Stack::start_with("", CONFIG, &[("ROWHOUSE_FILES_NO_SYNC", no_sync)])?;
     let mut http = Http::connect(stack.api_port)?;
     let authorization = format!("Bearer {}", stack.key("SERVICE_ROLE_KEY"));
     let headers = [("apikey", stack.key("SERVICE_ROLE_KEY")), ("authorization", authorization.as_str())];
-    for body in [r#"{"name":"open","public":true,"file_size_limit":"1GB"}"#, r#"{"name":"in"}"#] {
+    for body in [r#"{"name":"open","public":true}"#, r#"{"name":"in"}"#] {
         http.send("POST", "/storage/v1/bucket", &headers, body)?.expect(200)?;
     }
     Ok(stack)
