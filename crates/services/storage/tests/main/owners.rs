@@ -25,7 +25,7 @@ async fn cost(session: &mut Connection, sql: &str) -> (u64, f64) {
     let mut plan = serde_json::Value::Null;
     // The second time, when plans are made and pages are read.
     for _ in 0..2 {
-        let rows = session.query(&*explain, &[]).await.unwrap();
+        let rows = session.query(&explain, &[]).await.unwrap();
         plan = rows.first().unwrap().json(0).unwrap();
     }
     if std::env::var_os("PLANS").is_some() {
