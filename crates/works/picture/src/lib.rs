@@ -23,6 +23,7 @@ mod queue;
 mod renderer;
 mod room;
 mod saliency;
+mod shares;
 
 pub use cache::{Budget, Cache, Key};
 pub use error::{Error, Excess};

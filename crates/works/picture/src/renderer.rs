@@ -10,10 +10,14 @@ use tokio::sync::oneshot;
 use crate::limits::Admission;
 use crate::queue::{Bounds, Queue};
 use crate::room::Room;
+use crate::shares::Shares;
 use crate::{Error, Excess, Limits, Options, Rendered, job};
 
 /// A thread that has had nothing to do for so long ends.
 const IDLE: Duration = Duration::from_secs(20);
+
+/// How often work that waits for memory looks whether it is still wanted: others stand behind it.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// How much a [`Renderer`] may use.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +32,7 @@ pub struct Settings {
     pub source_bytes: u64,
     /// How long a caller waits, in the line and for the work together.
     pub time_limit: Duration,
-    /// Most memory that all jobs take together, by estimate.
+    /// Most memory that all jobs take together, by estimate; whose jobs have least of it get some first.
     pub memory: u64,
     /// Limits of one picture.
     pub limits: Limits,
@@ -76,7 +80,7 @@ struct Shared {
     work: Box<Work>,
     state: Mutex<State>,
     work_came: Condvar,
-    memory: Mutex<u64>,
+    memory: Mutex<Shares>,
     memory_came: Condvar,
 }
 
@@ -128,7 +132,7 @@ impl Renderer {
             work,
             state: Mutex::new(state),
             work_came: Condvar::new(),
-            memory: Mutex::new(settings.memory),
+            memory: Mutex::new(Shares::new(settings.memory)),
             memory_came: Condvar::new(),
         };
         Self { handle: Arc::new(Handle { shared: Arc::new(shared) }) }
@@ -223,7 +227,7 @@ impl Shared {
         // On Linux this is the priority of the calling thread.
         let _ = rustix::process::setpriority_process(None, self.settings.niceness);
         while let Some((owner, job)) = self.next() {
-            self.perform(job);
+            self.perform(&owner, job);
             self.lock().queue.done(&owner);
             // Another of this owner may wait for this very moment.
             self.work_came.notify_one();
@@ -252,13 +256,13 @@ impl Shared {
         }
     }
 
-    fn perform(&self, job: Job) {
+    fn perform(&self, owner: &str, job: Job) {
         if !job.wanted() {
             return;
         }
         let mut taken = Vec::new();
         let mut reserve = |bytes: u64| {
-            taken.push(self.take_memory(bytes, &job)?);
+            taken.push(self.take_memory(owner, bytes, &job)?);
             Ok(())
         };
         let mut admission = Admission { limits: self.settings.limits, reserve: &mut reserve };
@@ -275,29 +279,40 @@ impl Shared {
         let _ = job.answer.send(result);
     }
 
-    fn take_memory(&self, bytes: u64, job: &Job) -> Result<Memory<'_>, Error> {
-        let mut free = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        while *free < bytes {
+    fn take_memory<'a>(&'a self, owner: &'a str, bytes: u64, job: &Job) -> Result<Memory<'a>, Error> {
+        let mut shares = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = shares.enter(owner);
+        let taken = loop {
+            if shares.take(place, bytes) {
+                break Ok(Memory { shared: self, owner, bytes });
+            }
             let left = job.deadline.saturating_duration_since(Instant::now());
             if left.is_zero() || job.answer.is_closed() {
-                return Err(Error::Timeout);
+                break Err(Error::Timeout);
             }
-            free = self.memory_came.wait_timeout(free, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        *free -= bytes;
-        Ok(Memory { shared: self, bytes })
+            let wait = left.min(LOOK);
+            shares = self.memory_came.wait_timeout(shares, wait).unwrap_or_else(PoisonError::into_inner).0;
+        };
+        shares.leave(place);
+        drop(shares);
+        // Whoever is next in the line may find enough.
+        self.memory_came.notify_all();
+        taken
     }
 }
 
 /// Memory that a job has taken of what all share.
 struct Memory<'a> {
     shared: &'a Shared,
+    owner: &'a str,
     bytes: u64,
 }
 
 impl Drop for Memory<'_> {
     fn drop(&mut self) {
-        *self.shared.memory.lock().unwrap_or_else(PoisonError::into_inner) += self.bytes;
+        let mut shares = self.shared.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        shares.give_back(self.owner, self.bytes);
+        drop(shares);
         self.shared.memory_came.notify_all();
     }
 }

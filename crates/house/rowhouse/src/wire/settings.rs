@@ -233,6 +233,7 @@ fn required_characters(requirements: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use model::{ProjectRef, Tenancy};
 
     #[test]
     fn settings_survive_the_catalog() {
@@ -312,6 +313,37 @@ mod tests {
         let auth = settings.auth(&endpoint(None), &secrets(&["s"]), "http://x");
         assert_eq!(auth.jwt_issuer, "https://issuer.test");
         assert_eq!((&*auth.sms.factor_template, auth.sms.factor_otp_length), ("{{ .Code }}!", 9));
+    }
+
+    #[test]
+    fn limits_and_features_reach_storage() {
+        // As an earlier version wrote them, with something new.
+        let stored = serde_json::json!({ "storage": {
+            "enabled": true, "file_size_limit": 7, "images": false, "s3": false, "buckets": [],
+            "cdn": { "endpoint": "https://cdn.test", "key": "k" }, "scanner": { "enabled": false },
+        } });
+        let mut settings: ProjectSettings = serde_json::from_value(stored).unwrap();
+        settings.storage.image_megapixels_max = Some(3);
+        settings.storage.resumable.open_max = 5;
+        settings.storage.multipart.open_max = 6;
+        settings.storage.content_sniffing = false;
+        let project = ProjectRef::from_random([7; 20]);
+        let storage = settings.storage(
+            &project,
+            Tenancy::Dedicated,
+            &endpoint(None),
+            &secrets(&["s"]),
+            ("http://x", false),
+        );
+        assert!(!storage.images.enabled && !storage.s3.enabled && !storage.sniff_types);
+        assert_eq!((storage.file_size_limit, storage.images.pixels_max), (7, Some(3_000_000)));
+        assert_eq!((storage.open_resumable_max, storage.open_multipart_max), (5, 6));
+        assert_eq!(storage.resumable_time, Duration::from_secs(24 * 3600));
+        assert_eq!(storage.multipart_time, Duration::from_secs(7 * 24 * 3600));
+        assert_eq!(storage.scans, storage::ScanSettings { enabled: Some(false), takes_unscanned: None });
+        let caches = settings.storage.cdn.caches(outbound::Client::default()).unwrap();
+        assert_eq!((&*caches.endpoint, caches.key.unwrap().expose()), ("https://cdn.test", "k"));
+        assert!(ProjectSettings::default().storage.cdn.caches(outbound::Client::default()).is_none());
     }
 
     #[test]

@@ -55,6 +55,13 @@ impl Held {
         }
     }
 
+    /// Waits until so many wait for memory.
+    async fn in_line(&self, count: usize) {
+        while self.renderer.handle.shared.memory.lock().expect("lock").waiting() != count {
+            tokio::task::yield_now().await;
+        }
+    }
+
     async fn waiting(&self, count: usize) {
         while self.renderer.handle.shared.lock().queue.waiting() != count {
             tokio::task::yield_now().await;
@@ -154,6 +161,29 @@ async fn memory_is_shared_and_waited_for() {
     held.begins(b"45").await;
     held.go.send(()).expect("go");
     assert_eq!(second.await.expect("task"), Ok(done(b"45")));
+}
+
+#[tokio::test]
+async fn who_has_much_memory_waits_for_who_has_none() {
+    let limits = Limits { memory: 4, ..Limits::default() };
+    let held = held(Settings { memory: 4, threads: 4, limits, ..settings() });
+    let first = held.start("a", b"1");
+    held.begins(b"1").await;
+    let second = held.start("a", b"23");
+    held.begins(b"23").await;
+    let third = held.start("a", b"45");
+    held.in_line(1).await;
+    let other = held.start("b", b"67");
+    held.in_line(2).await;
+    // One of the two that run ends, either of which makes room for one of the two that wait.
+    held.go.send(()).expect("go");
+    held.begins(b"67").await;
+    for _ in 0..3 {
+        held.go.send(()).expect("go");
+    }
+    for (task, name) in [(first, &b"1"[..]), (second, b"23"), (third, b"45"), (other, b"67")] {
+        assert_eq!(task.await.expect("task"), Ok(done(name)));
+    }
 }
 
 #[tokio::test]
