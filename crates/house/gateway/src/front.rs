@@ -181,6 +181,7 @@ impl Gateway {
         peer: Option<SocketAddr>,
     ) {
         parts.headers.insert(X_REQUEST_ID, id.header());
+        parts.headers.insert(SB_REQUEST_ID, id.header());
         parts.extensions.insert(id.clone());
         if service == ServiceKind::Graphql {
             parts.headers.insert(CONTENT_PROFILE, HeaderValue::from_static("graphql_public"));

@@ -15,7 +15,7 @@ use http::{HeaderMap, Method, Request, header};
 use model::Secret;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 /// Events that are claimed together, and sent at a time.
 const BATCH: u32 = 32;
@@ -115,10 +115,12 @@ impl Storage {
     async fn send_event(&self, listener: &Listener, due: &Due) -> bool {
         let event: Value = serde_json::from_str(&due.event).unwrap_or_default();
         let kind = event.get("type").and_then(Value::as_str).unwrap_or_default();
-        if listener.disabled.iter().any(|word| word == kind) {
+        let payload = event.get("payload");
+        let word = |name: &str| payload.and_then(|p| p.get(name)?.as_str()).unwrap_or_default();
+        if is_disabled(&listener.disabled, kind, (word("bucketId"), word("name"))) {
             return true;
         }
-        let body = self.event_body(kind, event.get("payload"), due.happened).to_string();
+        let body = self.event_body(kind, payload, due.happened).to_string();
         let request = Request::builder()
             .method(Method::POST)
             .uri(&listener.url)
@@ -142,10 +144,11 @@ impl Storage {
 
     fn event_body(&self, kind: &str, payload: Option<&Value>, happened: i64) -> Value {
         let reference = self.settings.project.as_str();
-        let tenant = json!({ "ref": reference, "host": self.settings.public_url });
+        let url: Option<http::Uri> = self.settings.public_url.parse().ok();
+        let host = url.as_ref().and_then(http::Uri::host).unwrap_or_default();
+        let tenant = json!({ "ref": reference, "host": host });
         let mut payload = payload.cloned().unwrap_or_else(|| json!({}));
         payload["tenant"] = tenant.clone();
-        let now = self.clock.now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
         json!({
             "type": "Webhook",
             "event": {
@@ -155,7 +158,7 @@ impl Storage {
                 "applyTime": happened,
                 "payload": payload,
             },
-            "sentAt": u64::try_from(now).unwrap_or_default(),
+            "sentAt": crate::metadata::iso(self.clock.now()),
             "tenant": tenant,
         })
     }
@@ -183,6 +186,44 @@ impl Storage {
     }
 }
 
+/// Whether a list names the type, or the type of just this object; with `Webhook:` in front, as in the reference, or
+/// without.
+fn is_disabled(list: &[String], kind: &str, (bucket, name): (&str, &str)) -> bool {
+    list.iter().any(|entry| {
+        let entry = entry.strip_prefix("Webhook:").unwrap_or(entry);
+        match entry.strip_prefix(kind) {
+            Some("") => true,
+            Some(rest) => {
+                rest.strip_prefix(':').and_then(|object| object.strip_prefix(bucket)?.strip_prefix('/'))
+                    == Some(name)
+            }
+            None => false,
+        }
+    })
+}
+
 fn events_scope() -> Scope {
     Scope::new(Identity::service(), &Method::POST, "/", &HeaderMap::new(), "storage.events.deliver")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_and_single_objects_can_be_left_out() {
+        let list =
+            ["ObjectRemoved:Delete", "Webhook:ObjectCreated:Put", "Webhook:ObjectCreated:Post:b/a/x.txt"];
+        let list = list.map(str::to_owned);
+        for (kind, object, disabled) in [
+            ("ObjectRemoved:Delete", ("b", "x"), true),
+            ("ObjectCreated:Put", ("b", "x"), true),
+            ("ObjectCreated:Post", ("b", "a/x.txt"), true),
+            ("ObjectCreated:Post", ("b", "x.txt"), false),
+            ("ObjectCreated:Post", ("c", "a/x.txt"), false),
+            ("ObjectCreated:Copy", ("b", "x"), false),
+        ] {
+            assert_eq!(is_disabled(&list, kind, object), disabled, "{kind} {object:?}");
+        }
+    }
 }

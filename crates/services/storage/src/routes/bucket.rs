@@ -14,6 +14,7 @@ use crate::store::buckets::{self, Listing, New, Patch};
 use axum::body::Body;
 use http::{Method, Response};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 pub(crate) async fn answer(
     storage: &Storage,
@@ -251,6 +252,8 @@ async fn delete(storage: &Storage, call: &Call, id: &str) -> Outcome<Response<Bo
     Ok(message("Successfully deleted"))
 }
 
+/// After so long the caller is told that a bucket is being emptied, be it done or not.
+const EMPTYING_ANSWERED_AFTER: Duration = Duration::from_secs(20);
 /// How many objects of a bucket may be deleted by one call.
 const EMPTIED_MAX: i64 = 200_000;
 
@@ -272,7 +275,14 @@ async fn empty(storage: &Storage, call: &Call, id: &str) -> Outcome<Response<Bod
         let message = format!("Cannot empty a bucket of more than {EMPTIED_MAX} objects at once");
         return Err(Refusal::new(409, "InvalidRequest", message));
     }
-    storage.empty_bucket(&scope, &id).await?;
+    let emptied = tokio::spawn({
+        let storage = storage.clone();
+        async move { storage.empty_bucket(&scope, &id).await }
+    });
+    // It goes on when the client does not wait, or not for so long.
+    if let Ok(done) = tokio::time::timeout(EMPTYING_ANSWERED_AFTER, emptied).await {
+        done.map_err(|error| refusal::internal("Internal server error").caused_by(error))??;
+    }
     Ok(message("Empty bucket has been queued. Completion may take up to an hour."))
 }
 
@@ -285,9 +295,8 @@ impl Storage {
             let deleted = work.service(buckets::delete_some(id.as_str(), &before));
             let results = self.db.run(scope, work).await?;
             let versions = results.of(deleted)?;
-            for row in versions.iter() {
-                self.forget_version(row.text(0)).await;
-            }
+            self.forget_versions(versions.iter().filter_map(|row| row.text(0).map(str::to_owned)).collect())
+                .await;
             if versions.len() < buckets::EMPTIED_AT_ONCE {
                 return Ok(());
             }

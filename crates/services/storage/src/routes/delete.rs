@@ -68,11 +68,8 @@ impl Storage {
         let mut work = Work::new(scope, As::Caller);
         let deleted = work.caller(objects::delete_of(bucket.as_str(), keys));
         let results = self.db.run(scope, work).await?;
-        let mut rows = Vec::new();
-        for row in results.of(deleted)?.iter() {
-            rows.push(row.text(0).unwrap_or_default().to_owned());
-            self.forget_version(row.text(1)).await;
-        }
-        Ok(rows)
+        let deleted = results.of(deleted)?;
+        self.forget_versions(deleted.iter().filter_map(|row| row.text(1).map(str::to_owned)).collect()).await;
+        Ok(deleted.iter().map(|row| row.text(0).unwrap_or_default().to_owned()).collect())
     }
 }

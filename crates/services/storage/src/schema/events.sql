@@ -22,14 +22,16 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   operation constant text = coalesce(current_setting('storage.operation', true), '');
-  request constant text = nullif(current_setting('request.headers', true), '')::json ->> 'x-request-id';
+  headers constant json = nullif(current_setting('request.headers', true), '')::json;
+  request constant jsonb = jsonb_build_object(
+    'reqId', headers ->> 'x-request-id', 'sbReqId', headers ->> 'sb-request-id');
   kind text;
   described jsonb;
 begin
   if tg_op = 'DELETE' then
     insert into storage.event_outbox (event)
     values (jsonb_build_object('type', 'ObjectRemoved:Delete', 'payload', jsonb_build_object(
-      'name', old.name, 'bucketId', old.bucket_id, 'version', old.version, 'metadata', old.metadata, 'reqId', request)));
+      'name', old.name, 'bucketId', old.bucket_id, 'version', old.version, 'metadata', old.metadata) || request));
     return null;
   end if;
   described = jsonb_build_object(
@@ -38,15 +40,15 @@ begin
       when operation like 'storage.s3.%' then 's3'
       when operation like 'storage.tus.%' then 'resumable'
       else 'standard'
-    end,
-    'reqId', request);
+    end) || request;
   if tg_op = 'UPDATE' and (old.name, old.bucket_id) is distinct from (new.name, new.bucket_id) then
     insert into storage.event_outbox (event)
     values (jsonb_build_object('type', 'ObjectRemoved:Move', 'payload', jsonb_build_object(
-      'name', old.name, 'bucketId', old.bucket_id, 'version', old.version, 'metadata', old.metadata, 'reqId', request)));
+      'name', old.name, 'bucketId', old.bucket_id, 'version', old.version, 'metadata', old.metadata) || request));
     kind = 'ObjectCreated:Move';
     described = described
-      || jsonb_build_object('oldObject', jsonb_build_object('name', old.name, 'bucketId', old.bucket_id));
+      || jsonb_build_object('oldObject', jsonb_build_object(
+        'name', old.name, 'bucketId', old.bucket_id, 'version', old.version) || request);
   elsif operation like '%object.copy' and tg_op in ('INSERT', 'UPDATE') then
     kind = 'ObjectCreated:Copy';
   elsif tg_op = 'INSERT' then

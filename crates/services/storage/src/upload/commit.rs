@@ -11,8 +11,12 @@ use crate::store::buckets::{self, Bucket};
 use crate::store::objects::{self, Measured};
 use blob::Written;
 use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use serde_json::Value;
 use uuid::Uuid;
+
+/// Bodies that are deleted at a time when there are many.
+const FORGOTTEN_AT_ONCE: usize = 8;
 
 /// A body that is written and has no row yet.
 #[derive(Debug)]
@@ -174,6 +178,20 @@ impl Storage {
         if let Some(version) = version.and_then(|text| text.parse().ok()) {
             self.forget_body(version).await;
         }
+    }
+
+    /// The same of many, some at a time; also when the request that deleted their rows has gone meanwhile.
+    pub(crate) async fn forget_versions(&self, versions: Vec<String>) {
+        let storage = self.clone();
+        let forgotten = tokio::spawn(async move {
+            let all = versions.into_iter().map(|version| {
+                let storage = storage.clone();
+                async move { storage.forget_version(Some(&version)).await }
+            });
+            stream::iter(all).buffer_unordered(FORGOTTEN_AT_ONCE).collect::<()>().await;
+        });
+        // What a panic leaves over is swept.
+        let _ = forgotten.await;
     }
 
     /// Deletes a body. One that cannot be deleted now is swept later.

@@ -145,6 +145,11 @@ async fn what_happens_is_told_and_what_is_refused_is_not() {
         (&json!("k"), &json!("a"), &json!("standard"))
     );
     assert_eq!((payload["metadata"]["size"].as_u64(), &first["type"]), (Some(3), &json!("Webhook")));
+    assert!(first["sentAt"].as_str().is_some_and(|at| at.ends_with('Z')), "{}", first["sentAt"]);
+    let (_, _, moved) = heard.iter().find(|(_, _, e)| e["event"]["type"] == "ObjectCreated:Move").unwrap();
+    let payload = &moved["event"]["payload"];
+    assert_eq!(payload["oldObject"]["name"], "copy");
+    assert_eq!(payload["oldObject"]["version"], payload["version"], "a move keeps the body");
 }
 
 #[tokio::test]
