@@ -92,3 +92,19 @@ export function png(width, height) {
 
 /** Width and height of a PNG. */
 export const sizeOf = (bytes) => [bytes.readUInt32BE(16), bytes.readUInt32BE(20)]
+
+/** What a bucket's `access` says, as policies that its owner writes in a database of their own. */
+const POLICIES = {
+  owner: (bucket) => [`for all to authenticated using (bucket_id = '${bucket}' and owner_id = (select auth.uid()::text))`],
+  project: (bucket) => [`for all to authenticated using (bucket_id = '${bucket}')`],
+  public_read: (bucket) => [`for select to anon, authenticated using (bucket_id = '${bucket}')`, ...POLICIES.owner(bucket)],
+  folder: (bucket) => [`for all to authenticated using (bucket_id = '${bucket}' and (storage.foldername(name))[1] = (select auth.uid()::text))`],
+}
+
+/** A bucket that users reach: by its access in a shard, by policies that say the same in a database of its own. */
+export async function reachableBucket({ app, isPooled }, bucket, access) {
+  await bucketWith(app, bucket, isPooled ? { access } : {})
+  const policies = isPooled ? [] : POLICIES[access](bucket)
+  for (const [at, rule] of policies.entries()) await psql(app.db, `create policy "${bucket} ${at}" on storage.objects ${rule}`)
+  return bucket
+}
