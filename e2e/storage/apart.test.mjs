@@ -10,12 +10,13 @@ import {
   ListPartsCommand, PutObjectCommand, UploadPartCommand, UploadPartCopyCommand,
 } from '@aws-sdk/client-s3'
 import { client, member, token } from '../lib/client.mjs'
-import { ask, bodies, bucketWith, inDatabase, png, refusedBy, s3, s3Key } from '../lib/files.mjs'
+import { ask, bodies, bucketWith, inDatabase, png, refusedBy, s3, s3Key, sizeOf } from '../lib/files.mjs'
 import { pooled, serve } from '../lib/platform.mjs'
 import { cleanUp } from '../lib/program.mjs'
 import { ok } from '../lib/tenancies.mjs'
 
-const PICTURE = png(8, 8)
+/** Each has another picture under the same name. */
+const PICTURES = { one: png(8, 8), two: png(8, 16), three: png(8, 24) }
 const TUS = { 'tus-resumable': '1.0.0' }
 
 describe('two projects of a shard', () => {
@@ -33,7 +34,7 @@ describe('two projects of a shard', () => {
     for (const bucket of ['own', 'shared', 'read']) ok(await user.from(bucket).upload('same', `${name} of user`, { contentType: 'text/plain' }))
     ok(await user.from('folder').upload(`${person.user.id}/same`, `${name} in folder`, { contentType: 'text/plain' }))
     ok(await service.from('open').upload('same', `${name} in the open`, { contentType: 'text/plain' }))
-    ok(await service.from('open').upload('p.png', PICTURE, { contentType: 'image/png' }))
+    ok(await service.from('open').upload('p.png', PICTURES[name], { contentType: 'image/png' }))
     ok(await service.from('own').upload(`only ${name}`, `only ${name}`, { contentType: 'text/plain' }))
     const keys = s3(app, await s3Key(scene))
     const session = s3(app, { accessKeyId: app.ref, secretAccessKey: app.anonKey, sessionToken: person.session.access_token })
@@ -79,6 +80,9 @@ describe('two projects of a shard', () => {
         assert.equal(await ok(await at.user.from(bucket).download('same')).text(), `${at.name} ${text}`)
       }
       assert.equal((await ask(at.app, 'GET', '/object/public/open/same')).text, `${at.name} in the open`)
+      for (const url of ['/render/image/public/open/p.png?width=4', at.picture]) {
+        assert.deepEqual(sizeOf((await ask(at.app, 'GET', url)).bytes), at === one ? [4, 4] : [4, 8], url)
+      }
       assert.deepEqual(ok(await at.service.from('own').list()).map(({ name }) => name), [`only ${at.name}`, 'same'])
       assert.deepEqual(ok(await at.service.listBuckets()).length, 5)
       const listed = await at.keys.send(new ListObjectsV2Command({ Bucket: 'own' }))
@@ -144,6 +148,26 @@ describe('two projects of a shard', () => {
       }
       assert.deepEqual([await all(one), await all(two)], before)
     }
+  })
+
+  it("make no role of the shard's with a secret that is theirs", async () => {
+    // A project's owner has its secret and may sign what they like.
+    const before = await all(two)
+    const roles = ['supabase_storage_admin', 'supabase_admin', 'supabase_auth_admin', 'authenticator', 'postgres', 'dashboard_user', `app_${two.app.appId}`, 'none', '']
+    for (const role of roles) {
+      for (const more of [{}, { app_id: two.app.appId, 'rowhouse.app_id': `${two.app.appId}`, sub: two.person.user.id }]) {
+        const bearer = token({ role, exp: Math.floor(Date.now() / 1000) + 600, ...more }, one.app.jwtSecret)
+        const list = await ask(one.app, 'POST', '/object/list/own', { bearer, json: { prefix: '' } })
+        assert.ok(!list.text.includes('only'), `${role}: ${list.text}`)
+        const buckets = await ask(one.app, 'GET', '/bucket', { bearer })
+        assert.ok(buckets.status >= 400 || buckets.text === '[]', `${role}: ${buckets.text}`)
+        for (const [method, route, options = {}] of requests(two).filter(([method]) => method === 'DELETE')) {
+          const answer = await ask(one.app, method, route, { ...options, bearer })
+          assert.ok(answer.status >= 400 || answer.text === '[]', `${role}: ${method} ${route}: ${answer.text}`)
+        }
+      }
+    }
+    assert.deepEqual(await all(two), before)
   })
 
   it('find nothing of each other with keys of their own', async () => {

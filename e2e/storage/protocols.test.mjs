@@ -84,7 +84,7 @@ inBothTenancies('resumable uploads by tus-js-client', () => '', (scene) => {
     const other = randomBytes(3 * PIECE)
     await begin(name, other, { headers: upsert })
     assert.equal(hash(await read(name)), hash(other))
-    const large = { 'tus-resumable': '1.0.0', 'upload-length': `${60 << 20}`, 'upload-metadata': `bucketName ${btoa('files')},objectName ${btoa(name)}` }
+    const large = { 'tus-resumable': '1.0.0', 'upload-length': `${60 << 20}`, 'upload-metadata': `bucketName ${btoa('files')},objectName ${btoa(`${name} more`)}` }
     assert.equal((await ask(scene.app, 'POST', '/upload/resumable', { bearer: alice.session.access_token, headers: large })).status, 413)
   })
 

@@ -1,8 +1,10 @@
 // Asks Rowhouse's storage and the reference the same, request by request, and tells where the answers differ.
 //
 //   node compare.mjs --ours URL --reference URL --databases OURS,REFERENCE [--only NAME] [--verbose] [--report FILE]
+//     [--secret SECRET --keys ID:SECRET]
 //
-// Both have the settings of config.toml and reference.env. The databases are where policies.sql goes (with psql).
+// Both have the settings of config.toml and reference.env. The databases are where policies.sql goes (with psql). A pooled
+// project has a secret and S3 keys of its own, and no policies: `,REFERENCE`. Everything but cases of users is the same there.
 // Differences that are wanted are in known.mjs with the reason; any other one makes the run fail.
 
 import path from 'node:path'
@@ -21,6 +23,8 @@ const { values: options } = parseArgs({
     only: { type: 'string' },
     report: { type: 'string' },
     verbose: { type: 'boolean' },
+    secret: { type: 'string' },
+    keys: { type: 'string' },
   },
 })
 if (!options.ours || !options.reference || !options.databases) {
@@ -28,10 +32,11 @@ if (!options.ours || !options.reference || !options.databases) {
 }
 
 const folder = path.dirname(fileURLToPath(import.meta.url))
-for (const database of options.databases.split(',')) {
+for (const database of options.databases.split(',').filter(Boolean)) {
   execFileSync('psql', ['-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', database, '-f', path.join(folder, 'policies.sql')])
 }
-const sides = [new Side('ours', options.ours), new Side('reference', options.reference)]
+const [id, secret] = options.keys?.split(':') ?? []
+const sides = [new Side('ours', options.ours, { secret: options.secret, keys: id && { id, secret } }), new Side('reference', options.reference)]
 const different = await compare({ folder, sides, essence, known, options })
 for (const side of sides) side.close()
 process.exitCode = different > 0 ? 1 : 0

@@ -35,7 +35,7 @@ function signature({ method, path, query, headers, hash, date, region, service, 
  * Options: query, headers, body, hash (the value of x-amz-content-sha256), keys, token, date, region, service.
  */
 export function signed(side, method, path, options = {}) {
-  const { query = '', headers = {}, body, keys = KEYS, token, date = new Date(), region = 'us-east-1', service = 's3', more = {} } = options
+  const { query = '', headers = {}, body, keys = side.keys ?? KEYS, token, date = new Date(), region = 'us-east-1', service = 's3', more = {} } = options
   const full = `${side.prefix}/s3${path}`
   const hash = options.hash ?? sha256(body ?? '')
   const all = { ...headers, host: side.host, 'x-amz-date': stamp(date), 'x-amz-content-sha256': hash, ...(token && { 'x-amz-security-token': token }) }
@@ -45,7 +45,7 @@ export function signed(side, method, path, options = {}) {
 }
 
 /** A presigned address. */
-export function presigned(side, method, path, { query = '', expires = 60, keys = KEYS, token, date = new Date(), region = 'us-east-1' } = {}) {
+export function presigned(side, method, path, { query = '', expires = 60, keys = side.keys ?? KEYS, token, date = new Date(), region = 'us-east-1' } = {}) {
   const full = `${side.prefix}/s3${path}`
   const day = stamp(date).slice(0, 8)
   const all = new URLSearchParams(query)

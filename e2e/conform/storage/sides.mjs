@@ -15,10 +15,11 @@ export function sign(payload, { secret = SECRET, header = { alg: 'HS256', typ: '
   return `${signed}.${createHmac('sha256', secret).update(signed).digest('base64url')}`
 }
 
-/** One server under comparison, and what the cases remember of its answers. */
+/** One server under comparison, and what the cases remember of its answers. It may have a secret and S3 keys of its own. */
 export class Side {
-  constructor(name, base) {
+  constructor(name, base, { secret, keys } = {}) {
     const url = new URL(base)
+    Object.assign(this, { secret, keys })
     Object.assign(this, { name, base: base.replace(/\/$/, ''), host: url.host, prefix: url.pathname.replace(/\/$/, ''), vars: {} })
     this.agent = new http.Agent({ keepAlive: true, maxSockets: 4 })
     this.address = { host: url.hostname, port: url.port }
@@ -30,6 +31,7 @@ export class Side {
     if (sent !== undefined && !Buffer.isBuffer(sent)) sent = Buffer.from(sent)
     const all = { ...headers }
     if (bearer) all.authorization ??= `Bearer ${bearer}`
+    if (this.secret && all.authorization) all.authorization = all.authorization.replace(/^(bearer )(.+)$/i, (_, scheme, token) => scheme + this.own(token))
     if (json !== undefined) all['content-type'] ??= 'application/json'
     if (declared !== undefined) all['content-length'] = declared
     else if (sent && !chunked) all['content-length'] ??= sent.length
@@ -49,6 +51,17 @@ export class Side {
       else request.end(sent)
       if (declared !== undefined && declared !== sent?.length) request.on('response', () => setImmediate(() => request.destroy()))
     })
+  }
+
+  /** A token of the cases as this side would have signed it; what they spoilt stays as it is. */
+  own(token) {
+    const [header, payload] = token.split('.').map((part) => Buffer.from(part, 'base64url').toString())
+    try {
+      const [head, claims] = [JSON.parse(header), JSON.parse(payload)]
+      return token === sign(claims, { header: head }) && head.alg === 'HS256' ? sign(claims, { secret: this.secret, header: head }) : token
+    } catch {
+      return token
+    }
   }
 
   close() {

@@ -130,8 +130,8 @@ export default async function (both) {
   await ask('a session of a forged token', 'GET', `/${b}`, { keys: { id: 'x', secret: 'y' }, token: `${anon}x` })
 
   const post = (name, policy, extra = {}, content = 'posted') =>
-    both(`s3: form ${name}`, () => {
-      const fields = { ...postPolicy(policy), ...extra }
+    both(`s3: form ${name}`, (_, side) => {
+      const fields = { ...postPolicy({ keys: side.keys, ...policy }), ...extra }
       const made = form([...Object.entries(fields).map(([field, value]) => ({ name: field, value })), { name: 'file', file: 'f.txt', type: 'text/plain', value: content }])
       return { method: 'POST', path: `/s3/${b}`, ...made }
     })

@@ -181,8 +181,12 @@ pub(super) async fn complete(
         let chosen = chosen(present(ask, &scope, id).await?, listed.as_deref())?;
         join(ask, &scope, &upload.wanted, &chosen).await
     });
-    let stored = stored.await?;
-    remove(ask, &scope, place).await?;
+    let stored = stored.await;
+    // What is infected stays so, and nobody has to come back for it.
+    if stored.as_ref().map_or_else(|refused| refused.is("FileInfected"), |_| true) {
+        remove(ask, &scope, place).await?;
+    }
+    let stored = stored?;
     let mut xml = Xml::new("CompleteMultipartUploadResult");
     xml.leaf("Location", [place.bucket, "/", place.key].concat());
     xml.leaf("Bucket", place.bucket).leaf("Key", place.key).leaf("ETag", &stored.etag);

@@ -14,9 +14,7 @@ impl Ask {
     /// Seals the body and has an object name it. Can be done again when it was cut short anywhere.
     pub(super) async fn finish(&self, upload: &Upload, wanted: &Wanted) -> Outcome<()> {
         let (storage, scope) = (&self.storage, self.scope());
-        let mut work = Work::new(&scope, As::Service);
-        let stored = work.service(resumable::is_stored(&upload.bucket, &upload.key, upload.version));
-        if storage.db.run(&scope, work).await?.of(stored)?.is_empty() {
+        if !self.is_stored(upload).await? {
             let key = storage.new_key(upload.version);
             let written = storage.machinery.blobs.seal(&key).await?;
             let first = storage.machinery.blobs.read(&key, Some(0..written.size.min(FIRST_BYTES))).await?;
@@ -35,6 +33,24 @@ impl Ask {
         Ok(())
     }
 
+    /// Finishes an upload whose last bytes came with a request that could not.
+    pub(super) async fn make_up(&self, upload: &Upload) -> Outcome<()> {
+        let permission = self.permission(&upload.bucket, &upload.key)?;
+        let wanted = self.wanted_of(upload, permission)?;
+        if !self.is_stored(upload).await? {
+            self.storage.permit_key(&self.scope(), &wanted).await?;
+        }
+        self.finish(upload, &wanted).await.map_err(later)
+    }
+
+    /// Whether an object has the body.
+    async fn is_stored(&self, upload: &Upload) -> Outcome<bool> {
+        let scope = self.scope();
+        let mut work = Work::new(&scope, As::Service);
+        let stored = work.service(resumable::is_stored(&upload.bucket, &upload.key, upload.version));
+        Ok(!self.storage.db.run(&scope, work).await?.of(stored)?.is_empty())
+    }
+
     /// Forgets an upload that can become no object.
     async fn give_up(&self, upload: &Upload) -> Outcome<()> {
         let scope = self.scope();
@@ -44,6 +60,15 @@ impl Ask {
         self.storage.forget_body(upload.version).await;
         Ok(())
     }
+}
+
+/// What clients take for "ask again": any other error has them send everything once more.
+fn later(refused: Refusal) -> Refusal {
+    if !may_pass(&refused) {
+        return refused;
+    }
+    crate::log(&refused);
+    Refusal::new(423, "TusError", "All bytes are here, but they cannot be stored now\n")
 }
 
 /// Whether trying again may help: then the bytes stay.

@@ -86,7 +86,7 @@ async fn run(ask: Ask, body: Incoming) -> Outcome<Answer> {
     match (&ask.method, &ask.id) {
         (&Method::POST, _) => create::create(ask, body).await,
         (&Method::PATCH, Some(_)) => patch::append(ask, body).await,
-        (&Method::HEAD, Some(_)) => state::show(&ask).await,
+        (&Method::HEAD, Some(_)) => state::show(ask).await,
         (&Method::DELETE, Some(_)) => state::terminate(&ask).await,
         _ => Err(Refusal::new(404, "NotFound", "Not found\n")),
     }

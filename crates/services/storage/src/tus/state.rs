@@ -9,7 +9,7 @@ use crate::Storage;
 use crate::db::{As, Work};
 use crate::metadata::{http_date, parse_iso};
 use crate::names::{BucketName, ObjectKey};
-use crate::refusal::{Outcome, Refusal};
+use crate::refusal::{self, Outcome, Refusal};
 use crate::store::resumable::{self, Upload};
 use crate::upload::{Permission, Wanted, user_metadata};
 use http::StatusCode;
@@ -95,17 +95,20 @@ impl Storage {
 }
 
 /// `HEAD /upload/resumable/<id>`
-pub(super) async fn show(ask: &Ask) -> Outcome<Answer> {
+pub(super) async fn show(ask: Ask) -> Outcome<Answer> {
+    // In a task of its own: what it makes up for is to be done also when the client is gone.
+    let work = tokio::spawn(async move { Box::pin(shown(&ask)).await });
+    work.await.map_err(|error| refusal::internal("Internal server error").caused_by(error))?
+}
+
+async fn shown(ask: &Ask) -> Outcome<Answer> {
     let id = ask.upload_id()?;
     if ask.is_signed {
         ask.permission(&id.bucket, &id.key)?;
     }
     // Taking the lease ends what still appends: only then the length stays what it is said to be.
     let (lease, upload) = lease::hold(ask, &id).await?;
-    let progress = match ask.check_time(&upload) {
-        Ok(()) => ask.storage.progress(&upload).await,
-        Err(gone) => Err(gone),
-    };
+    let progress = reached(ask, &upload).await;
     lease.release().await;
     let answer = Answer::new(StatusCode::OK)
         .with("cache-control", "no-store")
@@ -116,6 +119,16 @@ pub(super) async fn show(ask: &Ask) -> Outcome<Answer> {
         Some(length) => answer.with("upload-length", &length.to_string()),
         None => answer.with("upload-defer-length", "1"),
     })
+}
+
+/// How far an upload has come. A client that hears that all is here asks for nothing more: then it has to be an object.
+async fn reached(ask: &Ask, upload: &Upload) -> Outcome<u64> {
+    ask.check_time(upload)?;
+    let progress = ask.storage.progress(upload).await?;
+    if !upload.is_completed && progress > 0 && upload.length == Some(progress) {
+        ask.make_up(upload).await?;
+    }
+    Ok(progress)
 }
 
 /// `DELETE /upload/resumable/<id>`

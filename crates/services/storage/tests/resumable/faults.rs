@@ -1,6 +1,6 @@
 //! Resumable uploads when something breaks: connections, processes, disks of rows and bodies apart.
 
-use crate::world::{Own, dedicated, named, pooled, service, shard};
+use crate::world::{Own, dedicated, named, pooled, service, shard, token};
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream;
@@ -207,9 +207,29 @@ async fn killed_before_the_row_it_is_finished_later() {
     appender.sync().await.unwrap();
     own.blobs.seal(&key(&own).await).await.unwrap();
     assert_eq!(own.object("b/k").await.status, 400);
-    assert_eq!(own.head(&path, &service).await.offset(), 6);
     assert_eq!(own.patch(&path, &service, 6, "").await.header("tus-complete"), "1");
     assert_eq!(own.object("b/k").await.text(), "abcdef");
+}
+
+/// Clients that hear that all bytes are here go away: whoever says so has to have stored them.
+#[tokio::test]
+async fn asking_how_far_it_has_come_finishes_it() {
+    let own = own().await;
+    let service = service();
+    let path = own.begin(&service, &named("b", "k"), 6).await;
+    own.patch(&path, &service, 0, "abc").await;
+    let failing = "create function storage.fail() returns trigger language plpgsql as
+           $$ begin if new.version <> '1' then raise exception using errcode = '57P01'; end if; return new; end $$;
+         create trigger fail before insert on storage.objects for each row execute function storage.fail()";
+    own.sql(failing).await;
+    assert!(own.patch(&path, &service, 3, "def").await.status >= 500);
+    assert_eq!(own.head(&path, &service).await.status, 423);
+    assert_eq!(own.head(&path, &token("anon", None)).await.status, 403);
+    own.sql("drop trigger fail on storage.objects").await;
+    assert_eq!(own.object("b/k").await.status, 400);
+    assert_eq!(own.head(&path, &service).await.offset(), 6);
+    assert_eq!(own.object("b/k").await.text(), "abcdef");
+    assert_eq!(own.head(&path, &service).await.offset(), 6);
 }
 
 #[tokio::test]
