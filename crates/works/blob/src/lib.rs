@@ -34,6 +34,7 @@ mod key;
 mod pending;
 mod reading;
 mod remote;
+mod source;
 mod store;
 mod writer;
 
@@ -43,5 +44,6 @@ pub use growing::Appender;
 pub use key::{Found, Key, Written};
 pub use reading::Reading;
 pub use remote::{Azure, Gcs, S3};
+pub use source::{Opened, Seen, Source, SourceFile, Walk};
 pub use store::Store;
 pub use writer::Writer;

@@ -5,7 +5,7 @@ use crate::Error;
 use object_store::client::{HttpError, HttpErrorKind};
 
 /// Our error for one of the object store.
-pub(super) fn said(error: &object_store::Error) -> Error {
+pub(crate) fn said(error: &object_store::Error) -> Error {
     match error {
         object_store::Error::NotFound { .. } => return Error::NotFound,
         object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {

@@ -22,7 +22,7 @@ pub(crate) use write::RemoteWriter;
 use crate::claim::Claims;
 use crate::gate::Gate;
 use crate::{Error, Found, Key, Written};
-use error::said;
+pub(crate) use error::said;
 use futures_util::{StreamExt, TryStreamExt};
 use model::ProjectRef;
 use object_store::path::Path;
@@ -56,7 +56,7 @@ pub(crate) struct Remote {
 }
 
 /// Waits for an operation, but not for ever.
-async fn timely<T>(operation: impl Future<Output = object_store::Result<T>>) -> Result<T, Error> {
+pub(crate) async fn timely<T>(operation: impl Future<Output = object_store::Result<T>>) -> Result<T, Error> {
     match tokio::time::timeout(TIMEOUT, operation).await {
         Ok(result) => result.map_err(|error| said(&error)),
         Err(_) => Err(Error::Slow),

@@ -77,6 +77,11 @@ impl S3 {
     /// # Errors
     /// [`Error::Remote`] if the settings do not fit together.
     pub fn store(&self) -> Result<Store, Error> {
+        Ok(made(self.connect()?, &self.prefix))
+    }
+
+    /// The bucket itself.
+    pub(crate) fn connect(&self) -> Result<Arc<dyn ObjectStore>, Error> {
         let http = Http::new(&self.authorities, self.patience).map_err(|error| wrong(&error))?;
         let mut builder = AmazonS3Builder::new()
             .with_region(&self.region)
@@ -98,7 +103,7 @@ impl S3 {
         }
         // TLS guards the body as well; hashing it for the signature too would only cost time.
         let store = builder.with_unsigned_payload(!plain).build().map_err(|error| wrong(&error))?;
-        Ok(made(Arc::new(store), &self.prefix))
+        Ok(Arc::new(store))
     }
 }
 

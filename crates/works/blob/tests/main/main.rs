@@ -9,4 +9,5 @@ mod place;
 mod proxy;
 mod remote;
 mod server;
+mod sources;
 mod suite;

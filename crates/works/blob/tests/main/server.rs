@@ -56,12 +56,18 @@ pub async fn port() -> u16 {
 
 /// Sends a request without a body straight to the server; the whole answer as text.
 pub async fn ask(method: &str, path: &str) -> String {
+    send(method, path, "", "").await
+}
+
+/// The same with more headers, each with its line end, and a body.
+pub async fn send(method: &str, path: &str, headers: &str, body: &str) -> String {
     let port = port().await;
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     let request = format!(
-        "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-length: 0\r\nconnection: close\r\n\
-         authorization: AWS4-HMAC-SHA256 Credential=k/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, \
-         Signature=0\r\n\r\n"
+        "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-length: {}\r\nconnection: close\r\n\
+         {headers}authorization: AWS4-HMAC-SHA256 Credential=k/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, \
+         Signature=0\r\n\r\n{body}",
+        body.len()
     );
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
