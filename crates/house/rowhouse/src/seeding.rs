@@ -68,9 +68,8 @@ async fn upload(
     let bytes = tokio::fs::read(&file).await?;
     let segments: Vec<String> = key.split('/').map(percent).collect();
     let path = format!("/object/{}/{}", percent(bucket), segments.join("/"));
-    call(wire, project, Method::PUT, &path, mime_of(&file), Body::from(bytes))
-        .await
-        .map_err(|error| error.context(key))
+    let mime = storage::mime_of_name(&key).unwrap_or("application/octet-stream");
+    call(wire, project, Method::PUT, &path, mime, Body::from(bytes)).await.map_err(|error| error.context(key))
 }
 
 /// A request to the project's storage in the service's name.
@@ -116,40 +115,6 @@ fn files_below(root: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The type that a file's name stands for.
-fn mime_of(file: &Path) -> &'static str {
-    let extension = file.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
-    match extension.as_str() {
-        "txt" | "text" | "log" => "text/plain; charset=utf-8",
-        "html" | "htm" => "text/html; charset=utf-8",
-        "css" => "text/css; charset=utf-8",
-        "csv" => "text/csv; charset=utf-8",
-        "md" => "text/markdown; charset=utf-8",
-        "js" | "mjs" => "text/javascript; charset=utf-8",
-        "json" => "application/json",
-        "xml" => "application/xml",
-        "pdf" => "application/pdf",
-        "zip" => "application/zip",
-        "wasm" => "application/wasm",
-        "png" => "image/png",
-        "jpg" | "jpeg" => "image/jpeg",
-        "gif" => "image/gif",
-        "webp" => "image/webp",
-        "avif" => "image/avif",
-        "svg" => "image/svg+xml",
-        "ico" => "image/x-icon",
-        "mp3" => "audio/mpeg",
-        "wav" => "audio/wav",
-        "ogg" => "audio/ogg",
-        "mp4" => "video/mp4",
-        "webm" => "video/webm",
-        "woff" => "font/woff",
-        "woff2" => "font/woff2",
-        "ttf" => "font/ttf",
-        _ => "application/octet-stream",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,6 +131,5 @@ mod tests {
         std::fs::remove_dir_all(&root).unwrap();
         let names: Vec<_> = found.iter().map(|f| f.strip_prefix(&root).unwrap().to_str().unwrap()).collect();
         assert_eq!(names, ["a/b/y.PNG", "x.txt"]);
-        assert_eq!(mime_of(&found[0]), "image/png");
     }
 }

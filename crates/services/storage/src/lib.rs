@@ -14,6 +14,7 @@ mod cdn;
 mod db;
 mod events;
 mod find;
+pub mod import;
 mod listing;
 mod metadata;
 mod mime;
@@ -38,6 +39,7 @@ mod usage;
 
 pub use cdn::Cdn;
 pub use events::{Bell, Listener};
+pub use mime::of_name as mime_of_name;
 pub use render::Pictures;
 pub use scan::Scanner;
 pub use settings::{ImageSettings, S3Key, S3Settings, ScanSettings, Settings};

@@ -52,6 +52,47 @@ pub(crate) fn check_entry(entry: &str) -> Outcome<()> {
     }
 }
 
+/// The type that the end of a name stands for.
+pub fn of_name(name: &str) -> Option<&'static str> {
+    let (_, extension) = name.rsplit('/').next().unwrap_or_default().rsplit_once('.')?;
+    Some(match extension.to_ascii_lowercase().as_str() {
+        "txt" | "text" | "log" => "text/plain; charset=utf-8",
+        "html" | "htm" => "text/html; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "csv" => "text/csv; charset=utf-8",
+        "md" => "text/markdown; charset=utf-8",
+        "js" | "mjs" => "text/javascript; charset=utf-8",
+        "json" => "application/json",
+        "xml" => "application/xml",
+        "pdf" => "application/pdf",
+        "zip" => "application/zip",
+        "gz" => "application/gzip",
+        "wasm" => "application/wasm",
+        "png" => "image/png",
+        "jpg" | "jpeg" => "image/jpeg",
+        "gif" => "image/gif",
+        "webp" => "image/webp",
+        "avif" => "image/avif",
+        "heic" => "image/heic",
+        "svg" => "image/svg+xml",
+        "ico" => "image/x-icon",
+        "mp3" => "audio/mpeg",
+        "wav" => "audio/wav",
+        "ogg" => "audio/ogg",
+        "m4a" => "audio/mp4",
+        "mp4" => "video/mp4",
+        "mov" => "video/quicktime",
+        "webm" => "video/webm",
+        "woff" => "font/woff",
+        "woff2" => "font/woff2",
+        "ttf" => "font/ttf",
+        "docx" => "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+        "xlsx" => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        "pptx" => "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+        _ => return None,
+    })
+}
+
 /// The characters of a token, RFC 9110 §5.6.2.
 fn is_token(text: &str) -> bool {
     !text.is_empty()
@@ -72,6 +113,15 @@ mod tests {
         assert!(is_allowed("x/y", &[]));
         assert!(!is_allowed("image/png", &list(&["image/jpeg", "text/*"])));
         assert!(!is_allowed("imagex/png", &list(&["image/*"])));
+    }
+
+    #[test]
+    fn names_stand_for_types() {
+        assert_eq!(of_name("a/b.PNG"), Some("image/png"));
+        assert_eq!(
+            (of_name("a.png/b"), of_name("b."), of_name("png"), of_name("")),
+            (None, None, None, None)
+        );
     }
 
     #[test]

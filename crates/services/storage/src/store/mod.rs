@@ -6,6 +6,7 @@
 pub(crate) mod buckets;
 pub(crate) mod entry;
 pub(crate) mod events;
+pub(crate) mod import;
 pub(crate) mod listed;
 pub(crate) mod multipart;
 pub(crate) mod objects;

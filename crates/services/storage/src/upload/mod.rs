@@ -29,9 +29,9 @@ use uuid::Uuid;
 /// The longest body that is held in memory until its permission is known.
 const SMALL_BYTES_MAX: usize = 64 * 1024;
 /// How many first bytes tell a file's type.
-const SNIFFED_BYTES: usize = 8 * 1024;
+pub(crate) const SNIFFED_BYTES: usize = 8 * 1024;
 /// The longest `Cache-Control`: every list of objects repeats it.
-const CACHE_CONTROL_BYTES_MAX: usize = 1024;
+pub(crate) const CACHE_CONTROL_BYTES_MAX: usize = 1024;
 /// The longest metadata of the user's own, in bytes of JSON.
 const USER_METADATA_BYTES_MAX: usize = 1 << 20;
 /// The version that policies see of a row that is only tried.

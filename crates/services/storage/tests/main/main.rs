@@ -3,6 +3,7 @@
 
 mod access;
 mod events;
+mod import;
 mod lists;
 mod objects;
 mod owners;
