@@ -3,6 +3,7 @@
 use crate::commands::hook::HookCommand;
 use crate::commands::keys::KeysArgs;
 use crate::commands::s3_keys::S3KeyCommand;
+use crate::commands::storage::StorageCommand;
 use crate::commands::users::UsersCommand;
 use crate::files::FilesArgs;
 use crate::machinery::ScannerArgs;
@@ -45,6 +46,9 @@ pub enum Command {
     /// Tables of pooled projects, from a JSON model
     #[command(subcommand)]
     Entities(EntitiesCommand),
+    /// Files of projects
+    #[command(subcommand)]
+    Storage(StorageCommand),
     /// Serve the data API alone, in place of PostgREST, with its configuration file and PGRST_* variables
     Rest(RestArgs),
     /// Look for what is wrong with this machine, and say how to mend it
@@ -446,6 +450,9 @@ mod tests {
             "projects keys create ref --import key.json",
             "projects keys revoke ref kid --yes",
             "entities apply f.json --project ref --allow-destructive",
+            "storage import ref --from /var/lib/storage --tenant stub --jobs 4 --check --data d",
+            "storage import ref --from s3://bucket/prefix --create-rows --from-access-key k --from-secret-file f",
+            "storage import ref --from tree --plain --create-rows --take-differing -o json",
             "db reset --workdir x",
             "status -o env",
             "rest config.conf",

@@ -1,6 +1,6 @@
 //! Performs the operations of the command line on an open platform, whether or not its doors are open too.
 
-use crate::admin::{Operation, Perform};
+use crate::admin::{Operation, Perform, Teller};
 use crate::local::LocalProject;
 use crate::wire::{Addresses, Wire};
 use anyhow::{Context, bail};
@@ -30,7 +30,7 @@ pub struct Desk {
 }
 
 impl Perform for Desk {
-    fn perform(&self, operation: Operation) -> BoxFuture<'_, anyhow::Result<Value>> {
+    fn perform(&self, operation: Operation, teller: Teller) -> BoxFuture<'_, anyhow::Result<Value>> {
         Box::pin(async move {
             match operation {
                 Operation::Status => Ok(self.status()),
@@ -43,6 +43,7 @@ impl Perform for Desk {
                 Operation::ProjectUsage { project, days } => self.usage(&project, days).await,
                 Operation::ImportUsers { project, users } => self.import_users(&project, &users).await,
                 Operation::ExportUsers { project, after } => self.export_users(&project, after).await,
+                Operation::ImportFiles(import) => self.import_files(import, teller).await,
                 Operation::SigningKeys { project, action } => self.signing_keys(&project, action).await,
                 Operation::CreateKey { project, name, secret, settings, claims } => {
                     let bound = Bound::new(settings, claims)?;

@@ -39,6 +39,9 @@ pub struct FilesArgs {
     pub no_sync: bool,
 }
 
+/// Says in the data directory where the files of the platform are, for commands that run while it does not.
+const PLACE_FILE: &str = "files.json";
+
 /// The place of files: they lie below the data directory, or where the operator wants them.
 ///
 /// # Errors
@@ -58,6 +61,41 @@ pub async fn store(data: &DataDir, args: &FilesArgs) -> anyhow::Result<Store> {
     Store::disk(root.clone(), durability)
         .await
         .with_context(|| format!("files cannot be kept in {}", root.display()))
+}
+
+/// Leaves behind where files are.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn remember(data: &DataDir, args: &FilesArgs) -> anyhow::Result<()> {
+    let text = serde_json::json!({ "url": args.url }).to_string();
+    let path = data.path().join(PLACE_FILE);
+    std::fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))
+}
+
+/// Makes sure that files are written where the platform looks for them, and by the user that it runs as.
+///
+/// # Errors
+/// What is otherwise.
+pub fn check(data: &DataDir, args: &FilesArgs) -> anyhow::Result<()> {
+    let said = std::fs::read(data.path().join(PLACE_FILE)).ok();
+    if let Some(said) = said.and_then(|text| serde_json::from_slice::<serde_json::Value>(&text).ok()) {
+        let url = said.get("url").and_then(serde_json::Value::as_str);
+        if url != args.url.as_deref() {
+            let place = url.unwrap_or("its data directory");
+            bail!("this platform keeps its files in {place}: say so with --files, or do this while it runs");
+        }
+    }
+    use std::os::unix::fs::MetadataExt;
+    if let Ok(there) = std::fs::metadata(data.path().join("files"))
+        && there.uid() != rustix::process::geteuid().as_raw()
+    {
+        bail!(
+            "the files of this platform belong to the user with the id {}: do this as that user, or while it runs",
+            there.uid()
+        );
+    }
+    Ok(())
 }
 
 /// The object store that an address such as `s3://bucket/prefix` names.

@@ -9,6 +9,7 @@ mod desk;
 mod directory;
 mod files;
 mod house;
+mod importing;
 mod keyring;
 mod local;
 mod logs;

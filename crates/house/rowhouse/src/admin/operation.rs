@@ -1,5 +1,6 @@
 //! What can be asked of a platform.
 
+use crate::importing::FilesImport;
 use crate::keyring::KeyAction;
 use crate::moving::Users;
 use crate::s3_keys::S3KeyAction;
@@ -81,6 +82,8 @@ pub enum Operation {
         project: String,
         after: Option<uuid::Uuid>,
     },
+    /// Brings files along from elsewhere; told are the news of it.
+    ImportFiles(FilesImport),
     /// `format` is vite, next or plain.
     ProjectEnvironment {
         project: String,
@@ -91,4 +94,11 @@ pub enum Operation {
         model: Value,
         allow_destructive: bool,
     },
+}
+
+impl Operation {
+    /// Whether it may take hours. Such an operation tells how it goes, and may be cut off and done again.
+    pub fn is_long(&self) -> bool {
+        matches!(self, Operation::ImportFiles(_))
+    }
 }

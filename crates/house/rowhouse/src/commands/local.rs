@@ -1,6 +1,6 @@
 //! `rowhouse stop`, `status` and `db reset`: commands on the program of a folder.
 
-use crate::admin::{self, Operation, Perform};
+use crate::admin::{self, Operation, Perform, Teller};
 use crate::cli::{LOCAL_DATA, PlaceArgs, ResetArgs, StatusArgs};
 use crate::config;
 use crate::data_dir::DataDir;
@@ -60,7 +60,7 @@ async fn reset_here(args: &ResetArgs, data: &DataDir, surroundings: Surroundings
         local: Some(LocalProject::new(&workdir, loaded)),
         values: Map::new(),
     };
-    let done = desk.perform(Operation::ResetDatabase).await;
+    let done = desk.perform(Operation::ResetDatabase, Teller::unheard()).await;
     drop(desk);
     let closed = platform.shutdown().await;
     drop(lock);

@@ -12,6 +12,7 @@ pub mod s3_keys;
 mod serve;
 mod settings;
 mod start;
+pub mod storage;
 pub mod users;
 
 use crate::cli::{Cli, Command, DbCommand};
@@ -37,6 +38,7 @@ pub async fn run(cli: Cli, surroundings: Surroundings) -> anyhow::Result<()> {
         Command::Db(DbCommand::Reset(args)) => Box::pin(local::reset(args, surroundings)).await,
         Command::Serve(args) => Box::pin(serve::run(args, surroundings)).await,
         Command::Projects(command) => Box::pin(projects::run(command, surroundings)).await,
+        Command::Storage(command) => Box::pin(storage::run(command, surroundings)).await,
         Command::Entities(command) => Box::pin(entities::run(command, surroundings)).await,
         Command::Rest(args) => Box::pin(rest::run(args)).await,
         Command::Doctor(args) => Box::pin(doctor::run(args, surroundings)).await,

@@ -118,6 +118,7 @@ async fn open(
     };
     let house = House::open(platform.clone(), &plan.data, front)?;
     remember_addresses(&plan.data, &addresses)?;
+    crate::files::remember(&plan.data, &args.files)?;
     let wire = Some(house.wire().clone());
     let desk = Desk { platform, addresses, wire, local: None, values: values.clone() };
     house.take_commands(&plan.data, &plan.surroundings.temp_dir, desk).await?;

@@ -138,6 +138,7 @@ impl Stack {
         }
         local.seed_buckets(house.wire()).await;
         remember_addresses(&plan.data, &addresses)?;
+        crate::files::remember(&plan.data, &files)?;
         let (follower, following, wire) = (local.clone(), platform.clone(), house.wire().clone());
         house.accompany(|stop| follower.follow_file(following, wire, stop));
         let wire = Some(house.wire().clone());

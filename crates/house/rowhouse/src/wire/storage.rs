@@ -156,6 +156,19 @@ impl super::Wire {
         Ok(running.storage.holdings().await?)
     }
 
+    /// Brings files of elsewhere into a project's storage.
+    pub(crate) async fn import_files(
+        &self,
+        project: &ProjectRef,
+        source: &blob::Source,
+        plan: storage::import::Plan,
+        news: &tokio::sync::mpsc::Sender<storage::import::News>,
+    ) -> anyhow::Result<storage::import::Counts> {
+        // At work it keeps the project's server awake.
+        let running = self.running(project).await?;
+        Box::pin(running.storage.import(source, plan, news)).await.map_err(anyhow::Error::msg)
+    }
+
     /// Asks a project's storage; the path has no prefix.
     pub(crate) async fn storage(
         &self,
