@@ -112,6 +112,16 @@ impl Run<'_> {
     }
 }
 
+/// The MD5 of a file of the source.
+pub(super) async fn hashed(opened: Result<Opened, Hurt>) -> Result<[u8; 16], Hurt> {
+    let (mut opened, mut hash) = (opened?, Md5::new());
+    let failed = |error: Error| Hurt::Failed(format!("it cannot be read: {error}"));
+    while let Some(piece) = opened.next().await.map_err(failed)? {
+        hash.update(&piece);
+    }
+    Ok(hash.finalize().into())
+}
+
 fn begin(first: &mut Vec<u8>, piece: &[u8]) {
     let room = SNIFFED_BYTES.saturating_sub(first.len());
     first.extend_from_slice(&piece[..piece.len().min(room)]);

@@ -1,6 +1,7 @@
 //! Files that have no row: each key becomes an object of the newest version that lies there.
 
-use super::copy::Hurt;
+use super::copy::{Hurt, hashed};
+use super::facts::Facts;
 use super::rows::{FLAT_SEPARATOR, as_version};
 use super::{Kind, Layout, Run, Stop, one_more};
 use crate::names::{BucketName, ObjectKey};
@@ -162,13 +163,16 @@ impl Run<'_> {
         if !rows.is_empty() {
             return Ok(());
         }
-        self.tally.superseded.fetch_add(versions.len().saturating_sub(1) as u64, Ordering::Relaxed);
+        let mut left = versions.len() as u64;
         for version in versions {
+            left -= 1;
             if self.is_finished(&version).await? {
+                self.tally.superseded.fetch_add(left, Ordering::Relaxed);
                 return self.make(&bucket, &key, version).await;
             }
+            one_more(&self.tally.unfinished);
         }
-        self.trouble(Kind::Skipped, name, "its upload was never finished").await
+        Ok(())
     }
 
     /// Whether a body is all there: an upload in pieces leaves a note of how long it is to be.
@@ -188,50 +192,27 @@ impl Run<'_> {
     }
 
     async fn make(&self, bucket: &BucketName, key: &ObjectKey, file: Version) -> Result<(), Stop> {
-        let name = || [bucket.as_str(), "/", key.as_str()].concat();
         if self.plan.check {
             one_more(&self.tally.created);
             self.copied(file.size);
             return Ok(());
         }
-        let kept = file.version.filter(|_| self.storage.machinery.scanner.is_none());
-        let version = kept.unwrap_or_else(Uuid::new_v4);
-        let opened = match self.open(&[file.path]).await? {
-            Ok(opened) => opened,
+        let (version, facts) = match self.body_of(&file).await? {
+            Ok(body) => body,
+            // It was removed meanwhile.
             Err(Hurt::Absent) => return Ok(()),
-            Err(Hurt::Failed(why)) => return self.trouble(Kind::Failed, name(), why).await,
-        };
-        // Killed between body and row, the body is here.
-        let is_here = kept.is_some() && self.stored(version).await? == Some(opened.size);
-        let facts = if is_here {
-            let mut facts = self.facts(version).await?;
-            (facts.content_type, facts.cache_control) = (opened.content_type, opened.cache_control);
-            facts.modified = Some(opened.modified);
-            facts
-        } else {
-            match self.copy(opened, version).await? {
-                Ok(facts) => facts,
-                Err(Hurt::Absent) => return Ok(()),
-                Err(Hurt::Failed(why)) => return self.trouble(Kind::Failed, name(), why).await,
+            Err(Hurt::Failed(why)) => {
+                let name = [bucket.as_str(), "/", key.as_str()].concat();
+                return self.trouble(Kind::Failed, name, why).await;
             }
         };
-        let metadata = facts.metadata(key.as_str());
+        let (bucket, key) = (bucket.as_str(), key.as_str());
+        let metadata = facts.metadata(key);
         let at = metadata.get("lastModified").and_then(Value::as_str).unwrap_or_default().to_owned();
         let (text, metadata) = (version.to_string(), metadata.to_string());
-        let new = store::New {
-            bucket: bucket.as_str(),
-            key: key.as_str(),
-            version: &text,
-            metadata: &metadata,
-            at: &at,
-        };
-        let [_, made, now] = self
-            .ask([
-                store::bucket(bucket.as_str()),
-                store::object(&new),
-                store::version_of(bucket.as_str(), key.as_str()),
-            ])
-            .await?;
+        let new = store::New { bucket, key, version: &text, metadata: &metadata, at: &at };
+        let steps = [store::bucket(bucket), store::object(&new), store::version_of(bucket, key)];
+        let [_, made, now] = self.ask(steps).await?;
         if !made.is_empty() {
             one_more(&self.tally.created);
             self.copied(facts.size);
@@ -243,6 +224,37 @@ impl Run<'_> {
             self.storage.forget_body(version).await;
         }
         Ok(())
+    }
+
+    /// The body of a file, here: under the version it had there where that is free.
+    async fn body_of(&self, file: &Version) -> Result<Result<(Uuid, Facts), Hurt>, Stop> {
+        let paths = [file.path.clone()];
+        let opened = match self.open(&paths).await? {
+            Ok(opened) => opened,
+            Err(hurt) => return Ok(Err(hurt)),
+        };
+        // What is to be scanned is never taken for something that was.
+        let mut version = file.version.filter(|_| self.storage.machinery.scanner.is_none());
+        if let Some(taken) = version
+            && self.stored(taken).await?.is_some()
+        {
+            // Killed between body and row, an import finds its own body. One that a row names, or other bytes, are
+            // somebody else's.
+            let there = match hashed(self.open(&paths).await?).await {
+                Ok(there) => there,
+                Err(hurt) => return Ok(Err(hurt)),
+            };
+            let here = self.facts(taken).await?;
+            let [named] = self.ask([store::named(&taken.to_string())]).await?;
+            if named.is_empty() && (here.md5, here.size) == (there, opened.size) {
+                let (content_type, cache_control) = (opened.content_type, opened.cache_control);
+                let modified = Some(opened.modified);
+                return Ok(Ok((taken, Facts { content_type, cache_control, modified, ..here })));
+            }
+            version = None;
+        }
+        let version = version.unwrap_or_else(Uuid::new_v4);
+        Ok(self.copy(opened, version).await?.map(|facts| (version, facts)))
     }
 }
 

@@ -80,6 +80,8 @@ pub struct Counts {
     pub created: u64,
     /// Files of older versions that have no row, and are left behind.
     pub superseded: u64,
+    /// Uploads that were never finished, and are left behind.
+    pub unfinished: u64,
     /// Objects that somebody changed meanwhile: theirs holds.
     pub changed: u64,
     /// Bodies that are not in the source.
@@ -163,6 +165,7 @@ struct Tally {
     filled: AtomicU64,
     created: AtomicU64,
     superseded: AtomicU64,
+    unfinished: AtomicU64,
     changed: AtomicU64,
     missing: AtomicU64,
     differing: AtomicU64,
@@ -183,6 +186,7 @@ impl Tally {
             filled: of(&self.filled),
             created: of(&self.created),
             superseded: of(&self.superseded),
+            unfinished: of(&self.unfinished),
             changed: of(&self.changed),
             missing: of(&self.missing),
             differing: of(&self.differing),

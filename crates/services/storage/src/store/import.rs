@@ -28,6 +28,11 @@ pub(crate) fn still(id: &str, version: &str) -> Step {
     Step::new("select 1 from storage.objects where id = $1::uuid and version = $2", [text(id), text(version)])
 }
 
+/// Whether any row names a version.
+pub(crate) fn named(version: &str) -> Step {
+    Step::new("select 1 from storage.objects where version = $1 limit 1", [text(version)])
+}
+
 /// Has a row that names `old` name `version` and say `metadata`.
 pub(crate) fn describe(id: &str, old: Option<&str>, version: &str, metadata: &str) -> Step {
     let sql = "

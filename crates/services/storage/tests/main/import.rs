@@ -235,7 +235,7 @@ async fn rows_are_made_of_what_lies_there() {
     let skipped = [format!("bad#bucket/x"), "new-bucket/etc".to_owned(), "new-bucket/ä.txt".to_owned()];
     assert_eq!(troubles, skipped.map(|name| (Kind::Skipped, name)));
     // The same version as the picture's lies under `k`, too; it was not taken there.
-    assert_eq!((counts.created, counts.copied, counts.superseded), (2, 2, 2));
+    assert_eq!((counts.created, counts.copied, counts.superseded, counts.unfinished), (2, 2, 1, 1));
     assert_eq!(text(&world, "new-bucket/k").await, "newest");
     assert_eq!(text(&world, "taken/theirs").await, "of a user");
     let (version, said) = row(&world, "k").await;
@@ -333,6 +333,22 @@ async fn who_writes_meanwhile_wins() {
     let (counts, troubles) = import(&world, &tree, ROWS).await;
     assert_eq!((counts.changed, counts.copied, troubles.len()), (2, 0, 0));
     assert_eq!(world.bodies(), 0, "bodies that no row takes are removed");
+}
+
+#[tokio::test]
+async fn two_keys_of_one_version_keep_their_own_bytes() {
+    let (world, tree) = (dedicated().await, Tree::new());
+    for (key, text) in [("one", "same length"), ("other", "other bytes"), ("third", "same length")] {
+        tree.put(&format!("b/{key}/{V1}"), text, None, 1);
+    }
+    let (counts, troubles) = import(&world, &tree, Plan { jobs: 1, ..CREATING }).await;
+    assert_eq!((counts.created, troubles.len()), (3, 0));
+    assert_eq!(text(&world, "b/one").await, "same length");
+    assert_eq!(text(&world, "b/other").await, "other bytes");
+    assert_eq!(text(&world, "b/third").await, "same length");
+    let versions = "select count(distinct version) from storage.objects";
+    let rows = world.database.connect().await.query(versions, &[]).await.unwrap();
+    assert_eq!(rows.one().unwrap().get::<u64>(0).unwrap(), 3);
 }
 
 #[tokio::test]
