@@ -58,10 +58,11 @@ impl Run<'_> {
             Ok(written) => written,
             Err(hurt) => return Ok(Err(hurt)),
         };
-        if let Some(scanner) = &self.storage.machinery.scanner {
-            let key = self.storage.new_key(version);
+        if let Some(scanner) = self.storage.scanner()? {
+            let (key, settings) = (self.storage.new_key(version), &self.storage.settings);
             let body = self.storage.machinery.blobs.read(&key, None).await.map_err(Stop::Store)?;
-            if let Err(refused) = scanner.look(&self.storage.settings.project, body).await {
+            if let Err(refused) = scanner.look(&settings.project, body, settings.scans.takes_unscanned).await
+            {
                 self.storage.forget_body(version).await;
                 return Ok(Err(Hurt::Failed(refused.fault.message)));
             }

@@ -234,7 +234,7 @@ impl Run<'_> {
             Err(hurt) => return Ok(Err(hurt)),
         };
         // What is to be scanned is never taken for something that was.
-        let mut version = file.version.filter(|_| self.storage.machinery.scanner.is_none());
+        let mut version = if self.storage.scanner()?.is_none() { file.version } else { None };
         if let Some(taken) = version
             && self.stored(taken).await?.is_some()
         {

@@ -95,7 +95,7 @@ impl Run<'_> {
             return Ok(());
         }
         // What is to be scanned must not be readable before: its row does not name it until then.
-        let kept = version.filter(|_| self.storage.machinery.scanner.is_none());
+        let kept = if self.storage.scanner()?.is_none() { version } else { None };
         let version = kept.unwrap_or_else(Uuid::new_v4);
         let facts = match self.copy(opened, version).await? {
             Ok(facts) => facts,

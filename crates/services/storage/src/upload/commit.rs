@@ -6,6 +6,7 @@ use crate::db::{As, Scope, Work};
 use crate::metadata::Metadata;
 use crate::mime;
 use crate::refusal::{self, Outcome};
+use crate::scan::Scanner;
 use crate::sniff;
 use crate::store::buckets::{self, Bucket};
 use crate::store::objects::{self, Measured};
@@ -83,21 +84,28 @@ impl Storage {
         finished: &Finished,
         probes: bool,
     ) -> Outcome<()> {
-        let scans = self.settings.scans;
-        if !finished.checks_limits || finished.written.size == 0 || scans.enabled == Some(false) {
+        if !finished.checks_limits || finished.written.size == 0 {
             return Ok(());
         }
-        let Some(scanner) = self.machinery.scanner.as_ref() else {
-            let goes_without = scans.enabled.is_none() || scans.takes_unscanned == Some(true);
-            return if goes_without { Ok(()) } else { Err(crate::scan::unavailable()) };
-        };
+        let Some(scanner) = self.scanner()? else { return Ok(()) };
         if probes {
             // Nobody has files scanned that they may not store.
             let bucket = self.permit(scope, wanted).await?;
             wanted.fits(&bucket, finished.written.size)?;
         }
         let body = self.machinery.blobs.read(&self.new_key(finished.version), None).await?;
-        scanner.look(&self.settings.project, body, scans.takes_unscanned).await
+        scanner.look(&self.settings.project, body, self.settings.scans.takes_unscanned).await
+    }
+
+    /// Who looks at the files of this project; nothing: nobody does.
+    pub(crate) fn scanner(&self) -> Outcome<Option<&Scanner>> {
+        let scans = self.settings.scans;
+        if scans.enabled == Some(false) {
+            return Ok(None);
+        }
+        let scanner = self.machinery.scanner.as_ref();
+        let goes_without = scans.enabled.is_none() || scans.takes_unscanned == Some(true);
+        if scanner.is_some() || goes_without { Ok(scanner) } else { Err(crate::scan::unavailable()) }
     }
 
     /// Has the scanner look at the body, then the row name it.
