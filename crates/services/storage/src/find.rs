@@ -41,7 +41,7 @@ impl Storage {
     pub(crate) async fn find(&self, scope: &Scope, right: Right, bucket: &str, key: &str) -> Outcome<Found> {
         let bucket = BucketName::parse(bucket)?;
         let bucket = bucket.as_str();
-        if !crate::names::is_readable(key) {
+        if !crate::names::is_readable(key, self.settings.unicode_keys) {
             return Err(refusal::invalid_key(key));
         }
         let mut work = Work::new(scope, As::Service);

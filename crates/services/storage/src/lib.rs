@@ -121,6 +121,11 @@ impl Storage {
         }
     }
 
+    /// A key that may be an object's in this project.
+    pub(crate) fn key(&self, text: &str) -> refusal::Outcome<names::ObjectKey> {
+        names::ObjectKey::parse(text, self.settings.unicode_keys)
+    }
+
     /// Answers a request whose path has no prefix of the gateway any more: `/object/public/…`.
     pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
         let (call, body) = call::Call::split(request, self.clock.now());

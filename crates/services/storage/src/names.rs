@@ -43,12 +43,13 @@ impl BucketName {
 pub(crate) struct ObjectKey(String);
 
 impl ObjectKey {
-    pub(crate) fn parse(key: &str) -> Outcome<ObjectKey> {
+    /// `unicode`: letters of all scripts may be in it, as may be nearly everything else that is no ASCII.
+    pub(crate) fn parse(key: &str, unicode: bool) -> Outcome<ObjectKey> {
         let segment_fits =
             |segment: &str| segment.len() <= SEGMENT_BYTES_MAX && segment != "." && segment != "..";
         let fits = !key.is_empty()
             && key.len() <= KEY_BYTES_MAX
-            && key.bytes().all(is_allowed)
+            && key.chars().all(|char| is_allowed_char(char, unicode))
             && key.split('/').all(segment_fits);
         if fits { Ok(ObjectKey(key.to_owned())) } else { Err(refusal::invalid_key(key)) }
     }
@@ -63,9 +64,19 @@ impl ObjectKey {
     }
 }
 
-/// Whether a key has only characters that keys have: readers of others need not look.
-pub(crate) fn is_readable(key: &str) -> bool {
-    !key.is_empty() && key.bytes().all(is_allowed)
+/// Whether a key has only characters that keys have: readers of others need not look. With `unicode` they may look for
+/// anything: rows made by SQL have all sorts of names.
+pub(crate) fn is_readable(key: &str, unicode: bool) -> bool {
+    !key.is_empty()
+        && key.chars().all(|char| if unicode { char != '\0' } else { is_allowed_char(char, false) })
+}
+
+fn is_allowed_char(char: char, unicode: bool) -> bool {
+    match u8::try_from(char) {
+        Ok(byte) if byte.is_ascii() => is_allowed(byte),
+        // The last of each plane are no characters.
+        _ => unicode && !char.is_control() && u32::from(char) & 0xfffe != 0xfffe,
+    }
 }
 
 /// The characters that S3 calls safe or possible, and blank.
@@ -92,15 +103,27 @@ mod tests {
     fn keys() {
         let long = ["x".repeat(255), "y".repeat(255), "z".repeat(255), "w".repeat(255)].join("/");
         for good in ["a", "a/b.txt", "a//b", "a/", "/a", "...", "a b&$@=;:+,?.png", &long] {
-            assert!(ObjectKey::parse(good).is_ok(), "{good}");
+            assert!(ObjectKey::parse(good, false).is_ok() && ObjectKey::parse(good, true).is_ok(), "{good}");
         }
         let too_long = format!("{long}/v");
-        for bad in [
-            "", ".", "..", "a/../b", "a/./b", "../a", "naïve", "a#b", "a\\b", "a\0b", "a\nb", "[a]", "a~b",
-            &too_long,
-        ] {
-            assert!(ObjectKey::parse(bad).is_err(), "{bad}");
+        for bad in
+            ["", ".", "..", "a/../b", "a/./b", "../a", "a#b", "a\\b", "a\0b", "a\nb", "[a]", "a~b", &too_long]
+        {
+            assert!(ObjectKey::parse(bad, false).is_err() && ObjectKey::parse(bad, true).is_err(), "{bad}");
         }
-        assert!(ObjectKey::parse(&"x".repeat(256)).is_err());
+        assert!(ObjectKey::parse(&"x".repeat(256), true).is_err());
+    }
+
+    #[test]
+    fn keys_of_all_scripts_if_the_project_wants_them() {
+        for key in ["naïve.txt", "写真/猫.jpg", "مستند.pdf", "😀/👩‍👩‍👧.png", "a\u{301}"]
+        {
+            assert!(ObjectKey::parse(key, false).is_err() && ObjectKey::parse(key, true).is_ok(), "{key}");
+            assert!(!is_readable(key, false) && is_readable(key, true));
+        }
+        for bad in ["a\u{85}", "a\u{ffff}", "a\u{1fffe}", "ä\n", &"ä".repeat(128)] {
+            assert!(ObjectKey::parse(bad, true).is_err(), "{bad:?}");
+        }
+        assert!(is_readable("a#b", true) && !is_readable("a\0", true));
     }
 }

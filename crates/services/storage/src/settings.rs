@@ -38,6 +38,8 @@ pub struct Settings {
     pub s_maxage: Option<u32>,
     /// Whether a bucket's list of types is also held against the first bytes of a file.
     pub sniff_types: bool,
+    /// Whether keys may have letters of all scripts. Off: the characters that the reference takes.
+    pub unicode_keys: bool,
     /// How long a body may pause.
     pub idle_timeout: Duration,
     /// How long a statement may take.
@@ -131,6 +133,7 @@ impl Settings {
             open_multipart_max: 1000,
             s_maxage: None,
             sniff_types: true,
+            unicode_keys: false,
             idle_timeout: Duration::from_secs(60),
             statement_timeout: Duration::from_secs(30),
             images: ImageSettings::default(),

@@ -25,6 +25,8 @@ pub struct StorageSection {
     pub s3: bool,
     /// Whether a bucket's list of types is also held against contents.
     pub content_sniffing: bool,
+    /// Whether keys may have letters of all scripts.
+    pub unicode_keys: bool,
     pub signed_upload_url_expiry: Duration,
     /// Uploads by TUS.
     pub resumable: UploadsSection,
@@ -125,6 +127,7 @@ impl Default for StorageSection {
             image_megapixels_max: None,
             s3: true,
             content_sniffing: true,
+            unicode_keys: false,
             signed_upload_url_expiry: 2 * HOUR,
             resumable: UploadsSection { expiry: 24 * HOUR, open_max: 1000 },
             multipart: UploadsSection { expiry: 7 * 24 * HOUR, open_max: 1000 },
@@ -151,6 +154,7 @@ pub(super) fn read(mut section: Section<'_>) -> Result<StorageSection, ConfigErr
         image_side_max: number(&mut images, "max_size", (1, 8192))?.unwrap_or(default.image_side_max),
         image_megapixels_max: images.number("max_resolution", 1, 50)?,
         s3: s3.flag("enabled")?.unwrap_or(default.s3),
+        unicode_keys: section.flag("unicode_keys")?.unwrap_or(default.unicode_keys),
         content_sniffing: section.flag("content_sniffing")?.unwrap_or(default.content_sniffing),
         signed_upload_url_expiry: time(&mut section, "signed_upload_url_expiry", (SECOND, 30 * 24 * HOUR))?
             .unwrap_or(default.signed_upload_url_expiry),

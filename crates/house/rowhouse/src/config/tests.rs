@@ -356,6 +356,7 @@ fn storage_is_read() {
         [storage]
         file_size_limit = 1000000
         content_sniffing = false
+        unicode_keys = true
         signed_upload_url_expiry = "10m"
         [storage.image_transformation]
         enabled = false
@@ -395,7 +396,7 @@ fn storage_is_read() {
     .unwrap();
     assert!(warnings.is_empty(), "{warnings:?}");
     let storage = config.storage;
-    assert!(!storage.images && !storage.s3 && !storage.content_sniffing);
+    assert!(!storage.images && !storage.s3 && !storage.content_sniffing && storage.unicode_keys);
     assert_eq!((storage.image_side_max, storage.image_megapixels_max), (500, Some(20)));
     assert_eq!((storage.file_size_limit, storage.signed_upload_url_expiry.as_secs()), (1_000_000, 600));
     assert_eq!((storage.resumable.expiry.as_secs(), storage.resumable.open_max), (3600, 9));

@@ -49,6 +49,7 @@ impl ProjectSettings {
         settings.images.pixels_max = section.image_megapixels_max.map(|millions| millions * 1_000_000);
         settings.s3.enabled = section.s3;
         settings.sniff_types = section.content_sniffing;
+        settings.unicode_keys = section.unicode_keys;
         settings.signed_upload_time = section.signed_upload_url_expiry;
         (settings.resumable_time, settings.open_resumable_max) =
             (section.resumable.expiry, section.resumable.open_max);

@@ -25,12 +25,18 @@ struct Way {
 }
 
 impl Way {
-    fn of(bucket: &str, source: String, to_bucket: Option<&str>, key: &str) -> Outcome<Way> {
+    fn of(
+        storage: &Storage,
+        bucket: &str,
+        source: String,
+        to_bucket: Option<&str>,
+        key: &str,
+    ) -> Outcome<Way> {
         Ok(Way {
             from: (BucketName::parse(bucket)?, source),
             to: (
                 BucketName::parse(to_bucket.unwrap_or(bucket)).map_err(|_| refusal::no_relation())?,
-                ObjectKey::parse(key)?,
+                storage.key(key)?,
             ),
         })
     }
@@ -46,7 +52,7 @@ pub(crate) async fn copy(storage: &Storage, call: &Call, mut body: Incoming) -> 
     let keeps = fields.flag("copyMetadata").unwrap_or(true);
     let metadata = fields.object("metadata").unwrap_or_default();
     fields.finish()?;
-    let way = Way::of(&bucket, source, to_bucket.as_deref(), &key)?;
+    let way = Way::of(storage, &bucket, source, to_bucket.as_deref(), &key)?;
     let scope = call.scope(identity, "storage.object.copy");
     let change = Change { keeps, metadata, user_metadata: header_metadata(call) };
     let upsert = call.says_true("x-upsert");
@@ -131,7 +137,7 @@ pub(crate) async fn rename(storage: &Storage, call: &Call, mut body: Incoming) -
     let key = fields.required_text("destinationKey");
     let to_bucket = fields.text("destinationBucket").filter(|name| !name.is_empty());
     fields.finish()?;
-    let way = Way::of(&bucket, source, to_bucket.as_deref(), &key)?;
+    let way = Way::of(storage, &bucket, source, to_bucket.as_deref(), &key)?;
     let scope = call.scope(identity, "storage.object.move");
     let from = (way.from.0.as_str(), way.from.1.as_str());
     let to = (way.to.0.as_str(), way.to.1.as_str());

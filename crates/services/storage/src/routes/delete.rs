@@ -17,7 +17,7 @@ pub(crate) const KEYS_MAX: usize = 1000;
 pub(crate) async fn one(storage: &Storage, call: &Call, target: &Target) -> Outcome<Response<Body>> {
     let scope = call.scope(call.identity(&storage.settings)?, "storage.object.delete");
     let bucket = BucketName::parse(&target.bucket)?;
-    let key = ObjectKey::parse(&target.key).map_err(|_| refusal::no_key())?;
+    let key = storage.key(&target.key).map_err(|_| refusal::no_key())?;
     storage.delete(&scope, &bucket, &key).await?;
     Ok(message("Successfully deleted"))
 }

@@ -5,7 +5,7 @@ use crate::Storage;
 use crate::call::{Call, Incoming};
 use crate::db::{As, Work};
 use crate::find::Right;
-use crate::names::{BucketName, ObjectKey};
+use crate::names::BucketName;
 use crate::refusal::{self, Outcome};
 use crate::render::Transform;
 use crate::routes::upload::wanted;
@@ -88,7 +88,7 @@ pub(crate) async fn many(
 /// `POST /object/upload/sign/<bucket>/…`
 pub(crate) async fn upload(storage: &Storage, call: &Call, target: &Target) -> Outcome<Response<Body>> {
     let identity = call.identity(&storage.settings)?;
-    let (bucket, key) = (BucketName::parse(&target.bucket)?, ObjectKey::parse(&target.key)?);
+    let (bucket, key) = (BucketName::parse(&target.bucket)?, storage.key(&target.key)?);
     let upsert = call.says_true("x-upsert");
     let owner = identity.subject.clone();
     let scope = call.scope(identity, "storage.object.sign_upload_url");

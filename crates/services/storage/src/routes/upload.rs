@@ -79,7 +79,7 @@ async fn store(
 ) -> Outcome<Stored> {
     let scope = call.scope(identity, operation);
     let bucket = BucketName::parse(&target.bucket)?;
-    let key = match ObjectKey::parse(&target.key) {
+    let key = match storage.key(&target.key) {
         Ok(key) => key,
         Err(refused) => {
             let exists = storage.bucket(&scope, bucket.as_str()).await?.is_some();

@@ -7,7 +7,7 @@ use crate::again;
 use crate::call::Call;
 use crate::find::Found;
 use crate::metadata::parse_http_date;
-use crate::names::{BucketName, ObjectKey};
+use crate::names::BucketName;
 use crate::refusal::{self, Outcome, Refusal};
 use crate::routes::copy::Change;
 use crate::serve;
@@ -59,7 +59,7 @@ fn holds(call: &Call, found: &Found) -> bool {
 
 /// `PUT /<bucket>/<key>` with `x-amz-copy-source`
 pub(super) async fn copy(ask: &Ask<'_>, bucket: BucketName, key: &str) -> Outcome<Response<Body>> {
-    let key = ObjectKey::parse(key)?;
+    let key = ask.storage.key(key)?;
     let keeps = match ask.call.header("x-amz-metadata-directive") {
         None | Some("COPY") => true,
         Some("REPLACE") => false,

@@ -4,7 +4,7 @@ use super::xml::{self, Xml};
 use super::{Ask, Checked, buckets};
 use crate::call::Incoming;
 use crate::db::{As, Scope, Work};
-use crate::names::{BucketName, ObjectKey};
+use crate::names::BucketName;
 use crate::refusal::{self, Outcome};
 use crate::store;
 use axum::body::Body;
@@ -19,7 +19,7 @@ const LIST_BYTES_MAX: usize = 1 << 20;
 /// `DELETE /<bucket>/<key>`
 pub(super) async fn one(ask: &Ask<'_>, bucket: &BucketName, key: &str) -> Outcome<Response<Body>> {
     let scope = ask.scope("storage.s3.object.delete");
-    let key = ObjectKey::parse(key)?;
+    let key = ask.storage.key(key)?;
     match ask.storage.delete(&scope, bucket, &key).await {
         Ok(()) => {}
         Err(refused) if refused.is("NoSuchKey") => must_be_there(ask, &scope, bucket).await?,

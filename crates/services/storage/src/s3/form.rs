@@ -90,7 +90,7 @@ pub(super) async fn upload(
     let field = |name: &str| fields.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
     let key = field("key")
         .ok_or_else(|| refused::invalid_argument("Bucket POST must contain a field named 'key'."))?;
-    let key = ObjectKey::parse(key)?;
+    let key = storage.key(key)?;
     let done = Done::of(&fields, &bucket, &key);
     let wanted = Wanted {
         bucket,

@@ -11,7 +11,7 @@ use crate::again;
 use crate::call::Incoming;
 use crate::db::{As, Scope, Work};
 use crate::metadata::iso;
-use crate::names::{BucketName, ObjectKey};
+use crate::names::BucketName;
 use crate::refusal::{self, Outcome};
 use crate::store::multipart::{self, Id, New, Said};
 use crate::upload::{Finished, Stored, Wanted};
@@ -44,7 +44,7 @@ pub(super) struct Upload {
 
 /// An upload of the caller's bucket and key, which is gone on with now: it is not swept in the meantime.
 pub(super) async fn find(ask: &Ask<'_>, scope: &Scope, place: Id<'_>, but: u32) -> Outcome<Upload> {
-    let (bucket, key) = (BucketName::parse(place.bucket)?, ObjectKey::parse(place.key)?);
+    let (bucket, key) = (BucketName::parse(place.bucket)?, ask.storage.key(place.key)?);
     let now = ask.storage.clock.now();
     let mut work = Work::new(scope, As::Service);
     work.service(multipart::touch(place, &iso(now), &iso(now.checked_sub(LATELY).unwrap_or(now))));
@@ -64,7 +64,7 @@ pub(super) async fn find(ask: &Ask<'_>, scope: &Scope, place: Id<'_>, but: u32) 
 /// `POST /<bucket>/<key>?uploads`
 pub(super) async fn create(ask: &Ask<'_>, bucket: BucketName, key: &str) -> Outcome<Response<Body>> {
     let scope = ask.scope("storage.s3.upload.create_multipart");
-    let mut wanted = wanted(ask, bucket, ObjectKey::parse(key)?, None);
+    let mut wanted = wanted(ask, bucket, ask.storage.key(key)?, None);
     (wanted.limit, wanted.upsert) = (ask.storage.settings.file_size_limit, true);
     let found = ask.storage.permit_key(&scope, &wanted).await?;
     wanted.fits(&found, 0)?;

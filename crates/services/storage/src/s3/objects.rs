@@ -81,7 +81,7 @@ pub(super) async fn put(
     if ask.call.header(header::IF_NONE_MATCH).is_some_and(|list| list.trim() != "*") {
         return Err(refused::not_implemented("If-None-Match with a value other than *"));
     }
-    let wanted = wanted(ask, bucket, ObjectKey::parse(&key)?, declared);
+    let wanted = wanted(ask, bucket, ask.storage.key(&key)?, declared);
     let body = Checked::of(ask.call, body, &ask.verified)?;
     let sums = body.found();
     let scope = ask.scope("storage.s3.upload");

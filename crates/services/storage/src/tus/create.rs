@@ -11,7 +11,7 @@ use super::state::{expires, forget};
 use crate::call::Incoming;
 use crate::db::{As, Work};
 use crate::mime;
-use crate::names::{BucketName, ObjectKey};
+use crate::names::BucketName;
 use crate::refusal::{self, Outcome, Refusal};
 use crate::store::resumable::{self, New, Upload};
 use crate::upload::Wanted;
@@ -30,7 +30,7 @@ async fn created(ask: &Ask, body: Incoming) -> Outcome<Answer> {
     let metadata = ask.call.header("upload-metadata").and_then(Metadata::parse);
     let metadata = metadata.ok_or_else(|| refusal::invalid_request("Metadata header is required"))?;
     let bucket = BucketName::parse(metadata.get("bucketName").unwrap_or_default())?;
-    let key = ObjectKey::parse(metadata.get("objectName").unwrap_or_default())?;
+    let key = ask.storage.key(metadata.get("objectName").unwrap_or_default())?;
     let permission = ask.permission(bucket.as_str(), key.as_str())?;
     let wanted = ask.wanted((bucket.as_str(), key.as_str()), &metadata, length, permission)?;
     mime::check_header(&wanted.mime)?;

@@ -8,7 +8,7 @@ use super::lease;
 use crate::Storage;
 use crate::db::{As, Work};
 use crate::metadata::{http_date, parse_iso};
-use crate::names::{BucketName, ObjectKey};
+use crate::names::BucketName;
 use crate::refusal::{self, Outcome, Refusal};
 use crate::store::resumable::{self, Upload};
 use crate::upload::{Permission, Wanted, user_metadata};
@@ -31,7 +31,7 @@ impl Ask {
         let mime = metadata.get("contentType").filter(|mime| !mime.is_empty());
         Ok(Wanted {
             bucket: BucketName::parse(bucket)?,
-            key: ObjectKey::parse(key)?,
+            key: self.storage.key(key)?,
             mime: mime.unwrap_or(crate::mime::DEFAULT).to_owned(),
             cache_control: metadata.cache_control(),
             robots: None,

@@ -10,4 +10,5 @@ mod owners;
 mod pages;
 mod purges;
 mod races;
+mod scripts;
 mod world;
