@@ -156,7 +156,7 @@ impl Run<'_> {
             Found::Key { name, versions } => (name, versions),
         };
         let (bucket, key) = name.split_once('/').unwrap_or((&name, ""));
-        let (Ok(bucket), Ok(key)) = (BucketName::parse_new(bucket), ObjectKey::parse(key)) else {
+        let (Ok(bucket), Ok(key)) = (BucketName::parse_new(bucket), self.storage.key(key)) else {
             return self.trouble(Kind::Skipped, name, "its name cannot be that of an object").await;
         };
         let [rows] = self.ask([store::version_of(bucket.as_str(), key.as_str())]).await?;
