@@ -132,7 +132,9 @@ impl Db {
             params.push(text(value));
         }
         let prologue = sql.text().into();
+        // A plan that was made when there were few rows must be good for many: it never sorts what an index orders.
         sql.push(", set_config('plan_cache_mode', 'force_generic_plan', true)");
+        sql.push(", set_config('enable_sort', 'off', true)");
         Db {
             pool,
             project: settings.project.clone(),

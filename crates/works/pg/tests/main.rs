@@ -31,6 +31,28 @@ async fn values_travel_as_text_and_come_back_typed() {
 }
 
 #[tokio::test]
+async fn rows_of_a_step_may_come_in_binary() {
+    let mut session = connect().await;
+    let mut pipeline = Pipeline::new();
+    // Twice: when it is prepared and when it is known; and as text between.
+    let sql = "select $1::text, $2::int8, null::uuid, '2000-01-01 00:00:01Z'::timestamptz, $3::jsonb";
+    let params = vec![text("é"), param(-2), text("[1]")];
+    pipeline.step_binary(sql, params.clone()).step(sql, params.clone()).step_binary(sql, params);
+    for _ in 0..2 {
+        let results = session.run(&pipeline).await.unwrap();
+        for at in [0, 2] {
+            let row = results[at].one().unwrap();
+            assert_eq!(row.text(0), Some("é"));
+            assert_eq!(row.bytes(1), Some(&(-2_i64).to_be_bytes()[..]));
+            assert_eq!(row.bytes(2), None);
+            assert_eq!(row.bytes(3), Some(&1_000_000_i64.to_be_bytes()[..]));
+            assert_eq!(row.bytes(4), Some(&b"\x01[1]"[..]));
+        }
+        assert_eq!(results[1].one().unwrap().text(1), Some("-2"));
+    }
+}
+
+#[tokio::test]
 async fn a_pipeline_is_one_transaction() {
     let mut session = connect().await;
     session.batch("create table t (n int primary key)").await.unwrap();
