@@ -6,6 +6,7 @@ use crate::find::Found;
 use crate::metadata::{http_date, parse_http_date};
 use crate::refusal::{self, Outcome};
 use axum::body::Body;
+use blob::Reading;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::ops::Range;
@@ -100,17 +101,25 @@ impl Storage {
                 (StatusCode::PARTIAL_CONTENT, Some(range))
             }
         };
-        let length = range.as_ref().map_or(size, |range| range.end - range.start);
         let reading = self.read(found, range).await?;
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-        Ok(answer(status, headers, reading))
+        Ok(answer_with(status, headers, reading))
     }
 
-    /// The body of an object, or a part of it.
-    pub(crate) async fn read(&self, found: &Found, range: Option<Range<u64>>) -> Outcome<Body> {
+    /// The body of an object, or a part of it. Owners of a project may write into its rows: of a body that is longer
+    /// or shorter than its row says no part is given out, because nobody could be told of how much it is one.
+    pub(crate) async fn read(&self, found: &Found, range: Option<Range<u64>>) -> Outcome<Reading> {
         let key = self.body_key(&found.version).ok_or_else(refusal::no_body)?;
+        let is_part = range.is_some();
         let reading = self.machinery.blobs.read(&key, range).await?;
-        Ok(Body::new(reading))
+        if is_part && reading.size() != found.metadata.size {
+            tracing::warn!(
+                size = reading.size(),
+                row = found.metadata.size,
+                "a row does not say how long its body is"
+            );
+            return Err(refusal::internal("Internal server error"));
+        }
+        Ok(reading)
     }
 
     /// An object's headers without its bytes.
@@ -200,6 +209,13 @@ pub(crate) fn answer(status: StatusCode, headers: HeaderMap, body: Body) -> Resp
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
+}
+
+/// An answer with bytes of a body. How many follow is the body's word and never the row's: with another number, bytes of
+/// the object would be read as the next answer of the connection.
+pub(crate) fn answer_with(status: StatusCode, mut headers: HeaderMap, reading: Reading) -> Response<Body> {
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(reading.left()));
+    answer(status, headers, Body::new(reading))
 }
 
 #[cfg(test)]

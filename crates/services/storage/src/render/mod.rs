@@ -139,9 +139,11 @@ async fn drawing(
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"),
     );
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(found.metadata.size));
-    let body = if call.method == Method::HEAD { Body::empty() } else { storage.read(found, None).await? };
-    Ok(serve::answer(StatusCode::OK, headers, body))
+    if call.method == Method::HEAD {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(found.metadata.size));
+        return Ok(serve::answer(StatusCode::OK, headers, Body::empty()));
+    }
+    Ok(serve::answer_with(StatusCode::OK, headers, storage.read(found, None).await?))
 }
 
 /// The better format that a client names. WebP goes before AVIF: it is what the reference chooses, and AVIF takes many

@@ -5,23 +5,32 @@ use crate::find::Found;
 use crate::refusal::{self, Outcome, Refusal};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
-use picture::{Cache, Error, Excess, Key, Options, Rendered, Renderer};
+use picture::{Cache, Error, Excess, Key, Options, Rendered, Renderer, Room};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use tokio::sync::Mutex;
+
+/// Most bytes of results in memory, on their way to clients that may be slow.
+const OUTGOING: u64 = 256 << 20;
 
 /// What makes pictures smaller, shared by all projects. Cheap to clone.
 #[derive(Clone)]
 pub struct Pictures {
     renderer: Renderer,
     cache: Option<Cache>,
+    outgoing: Room,
     turns: Arc<StdMutex<HashMap<Key, Arc<Mutex<()>>>>>,
 }
 
 impl Pictures {
     /// A renderer, and where its results are kept; nothing: nowhere.
     pub fn new(renderer: Renderer, cache: Option<Cache>) -> Pictures {
-        Pictures { renderer, cache, turns: Arc::default() }
+        Pictures::with_room(renderer, cache, Room::new(OUTGOING))
+    }
+
+    /// As [`Pictures::new`], with another bound for results in memory.
+    pub fn with_room(renderer: Renderer, cache: Option<Cache>, outgoing: Room) -> Pictures {
+        Pictures { renderer, cache, outgoing, turns: Arc::default() }
     }
 
     /// Forgets what was rendered for a project.
@@ -46,13 +55,13 @@ impl Pictures {
     async fn cached_or_made(&self, storage: &Storage, found: &Found, options: &Options) -> Outcome<Rendered> {
         let Some(cache) = &self.cache else { return self.made(storage, found, options).await };
         let key = Key::new(storage.settings.project.as_str(), &found.version, options);
-        if let Some(rendered) = cache.get(&key).await {
+        if let Some(rendered) = self.cached(storage, cache, &key).await? {
             return Ok(rendered);
         }
         let turn = self.turn(key);
         let _first = turn.lock.lock().await;
         // Whoever was first has put it there.
-        if let Some(rendered) = cache.get(&key).await {
+        if let Some(rendered) = self.cached(storage, cache, &key).await? {
             return Ok(rendered);
         }
         let rendered = self.made(storage, found, options).await?;
@@ -60,13 +69,25 @@ impl Pictures {
         Ok(rendered)
     }
 
+    /// What is kept, read when there is room for it.
+    async fn cached(&self, storage: &Storage, cache: &Cache, key: &Key) -> Outcome<Option<Rendered>> {
+        let Some(size) = cache.size(key) else { return Ok(None) };
+        let place = self.outgoing.take(storage.settings.project.as_str(), size);
+        let place = place.ok_or_else(|| refused(Error::Busy))?;
+        let rendered = cache.get(key, size).await;
+        Ok(rendered.map(|rendered| Rendered { bytes: place.hold(rendered.bytes), ..rendered }))
+    }
+
     async fn made(&self, storage: &Storage, found: &Found, options: &Options) -> Outcome<Rendered> {
         let body = storage.body_key(&found.version).ok_or_else(refusal::no_body)?;
         let reading = storage.machinery.blobs.read(&body, None).await?;
-        let ticket =
-            self.renderer.admit(storage.settings.project.as_str(), reading.size()).map_err(refused)?;
+        let owner = storage.settings.project.as_str();
+        let ticket = self.renderer.admit(owner, reading.size()).map_err(refused)?;
         let source = whole(reading).await?;
-        ticket.render(source, options).await.map_err(refused)
+        let rendered = ticket.render(source, options).await.map_err(refused)?;
+        let place = self.outgoing.take(owner, rendered.bytes.len() as u64);
+        let place = place.ok_or_else(|| refused(Error::Busy))?;
+        Ok(Rendered { bytes: place.hold(rendered.bytes), ..rendered })
     }
 
     fn turn(&self, key: Key) -> Turn<'_> {

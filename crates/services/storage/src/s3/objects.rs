@@ -135,13 +135,11 @@ async fn get_once(ask: &Ask<'_>, bucket: &BucketName, key: &str) -> Outcome<Resp
     if status == StatusCode::NOT_MODIFIED {
         return Ok(serve::answer(status, headers, Body::empty()));
     }
-    let length = range.as_ref().map_or(found.metadata.size, |range| range.end - range.start);
-    let body = ask.storage.read(&found, range).await?;
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    let reading = ask.storage.read(&found, range).await?;
     // A URL can be opened in a browser: pages of users' must not run there in the name of this host.
     headers.insert("content-security-policy", HeaderValue::from_static("sandbox"));
     headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
-    Ok(serve::answer(status, headers, body))
+    Ok(serve::answer_with(status, headers, reading))
 }
 
 type Described = (StatusCode, HeaderMap, Option<std::ops::Range<u64>>);

@@ -1,10 +1,12 @@
 //! `/render/image/…` that succeeds.
 
-use crate::place::{halves, place, service};
+use crate::place::{halves, place, place_with, service};
 use axum::body::Body;
 use http::Method;
 use image::ImageFormat;
+use picture::{Budget, Cache, Renderer, Room};
 use serde_json::json;
+use storage::Pictures;
 
 /// The picture was uploaded as `text/plain`: it is told by its bytes.
 #[tokio::test]
@@ -201,4 +203,59 @@ async fn a_drawing_is_served_as_it_is_and_runs_nothing() {
     assert!(seen.header("content-security-policy").contains("sandbox"));
     let other = place.get("/render/image/public/open/d.svg?format=webp").await;
     assert_eq!(other.status, 400);
+}
+
+/// The owner of a project may write into its rows. What an answer says of its length must hold nevertheless, or else the
+/// rest of the body would be the next answer on a connection that others use as well.
+#[tokio::test]
+async fn the_length_of_an_answer_is_that_of_its_bytes() {
+    let place = place().await;
+    let text = "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"8\" height=\"8\"/>";
+    place.upload("open/d.svg", "image/svg+xml", text).await;
+    for size in ["0", "3", "100000"] {
+        let sql = format!("update storage.objects set metadata = metadata || '{{\"size\":{size}}}'");
+        place.database.connect().await.batch(&sql).await.unwrap();
+        for path in ["/object/public/open/d.svg", "/render/image/public/open/d.svg"] {
+            let seen = place.get(path).await;
+            assert_eq!((seen.status, &seen.bytes[..]), (200, text.as_bytes()), "{path}, {size}");
+            assert_eq!(seen.header("content-length"), text.len().to_string(), "{path}, {size}");
+        }
+        let part = [("range", "bytes=0-1")];
+        let part = place.send(Method::GET, "/object/public/open/d.svg", &part, Body::empty()).await;
+        let refused = if size == "0" { "416" } else { "500" };
+        assert_eq!(
+            (part.json()["statusCode"].as_str(), part.header("content-range")),
+            (Some(refused), ""),
+            "{size}"
+        );
+    }
+}
+
+/// Clients that read slowly keep their results in memory: a project has as many on their way as there is room for.
+#[tokio::test]
+async fn results_on_their_way_are_bounded() {
+    let source = halves(80, 40, ImageFormat::Png);
+    let renderer = Renderer::new(picture::Settings::default());
+    let options = picture::Options { width: Some(40), ..picture::Options::default() };
+    let result = renderer.render("test", source.clone().into(), &options).await.unwrap().bytes.len() as u64;
+    let dir = std::env::temp_dir().join(format!("rowhouse-outgoing-{}", std::process::id()));
+    let cache = Cache::open(dir.clone(), Budget { total: 1 << 20, each: 1 << 20 }).await.unwrap();
+    // Of what is cached, whole blocks are counted.
+    for (cache, each) in [(None, result), (Some(cache), 4096)] {
+        let pictures = Pictures::with_room(renderer.clone(), cache, Room::new(3 * each));
+        let place = place_with(|machinery| machinery.with_pictures(pictures), |_| {}).await;
+        place.upload("open/p", "image/png", source.clone()).await;
+        let path = "/render/image/public/open/p?width=40";
+        assert_eq!(place.get(path).await.size(), (40, 20));
+        let request = http::Request::builder().uri(path).body(Body::empty()).unwrap();
+        let slow = place.storage.handle(request).await;
+        let refused = place.get(path).await;
+        assert_eq!(
+            (refused.json()["statusCode"].as_str(), refused.json()["code"].as_str()),
+            (Some("429"), Some("SlowDown"))
+        );
+        drop(slow);
+        assert_eq!(place.get(path).await.size(), (40, 20));
+    }
+    let _ = std::fs::remove_dir_all(dir);
 }

@@ -255,3 +255,17 @@ async fn checksums_are_kept() {
     }
     assert_eq!(s3.get("/b").await.ok().all("Key"), ["right"]);
 }
+
+#[tokio::test]
+async fn the_length_of_an_answer_is_that_of_its_bytes() {
+    let world = dedicated().await;
+    let s3 = Client::of(&world);
+    s3.send("PUT", "/b", &[], b"").await.ok();
+    s3.put("/b/k", b"hello, world").await.ok();
+    let lie = "update storage.objects set metadata = metadata || '{\"size\":3}'";
+    world.database.connect().await.batch(lie).await.unwrap();
+    let got = s3.get("/b/k").await.ok();
+    assert_eq!((&got.bytes[..], got.header("content-length")), (&b"hello, world"[..], "12"));
+    let part = s3.send("GET", "/b/k", &[("range", "bytes=0-1")], b"").await;
+    assert_eq!(part.refusal(), (500, "InternalError"));
+}
