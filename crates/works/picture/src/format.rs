@@ -84,6 +84,16 @@ impl Format {
         }
     }
 
+    /// Bytes that encoding takes for each pixel of a result, with the pixels themselves; of noise, which is the worst.
+    pub(crate) fn memory(self) -> u64 {
+        match self {
+            Self::Jpeg | Self::Gif => 16,
+            Self::Png => 24,
+            Self::Webp => 56,
+            Self::Avif => 288,
+        }
+    }
+
     /// The longest side that the format can express.
     pub(crate) fn longest_side(self) -> u32 {
         match self {

@@ -44,7 +44,14 @@ pub(crate) fn sizes(source: (u32, u32), options: &Options, limits: &Limits, form
         (Some(w), Some(h), Resize::Cover) => (w.min(scaled.0), h.min(scaled.1)),
         _ => scaled,
     };
-    Sizes { scaled, result }
+    // What takes too much to encode is made smaller: of AVIF, that is what would take many seconds as well.
+    let most = limits.memory / format.memory();
+    let over = f64::from(result.0) * f64::from(result.1) / most as f64;
+    if over <= 1.0 {
+        return Sizes { scaled, result };
+    }
+    let less = |length: u32| ((f64::from(length) / over.sqrt()) as u32).max(1);
+    Sizes { scaled: (less(scaled.0), less(scaled.1)), result: (less(result.0), less(result.1)) }
 }
 
 fn side(length: f64) -> u32 {
@@ -154,6 +161,19 @@ mod tests {
         assert_eq!(size((1, 40_000), 1, 1, Resize::Contain).result, (1, 1));
         let tall = Limits { open_height: u32::MAX, ..Limits::default() };
         assert_eq!(sizes((2, 40_000), &Options::default(), &tall, Format::Webp).result, (1, 16_383));
+    }
+
+    #[test]
+    fn what_takes_too_much_to_encode_is_made_smaller() {
+        let of = |source, options: &Options| sizes(source, options, &Limits::default(), Format::Avif);
+        assert_eq!(of((6000, 4000), &Options::default()).result, (2047, 1365));
+        let boxed = Options { width: Some(3000), height: Some(3000), ..Options::default() };
+        assert_eq!(of((6000, 4000), &boxed), Sizes { scaled: (2508, 1672), result: (1672, 1672) });
+        let both = Options { width: Some(2000), height: Some(2000), ..Options::default() };
+        assert_eq!(of((6000, 4000), &both).result, (1672, 1672));
+        let long = Options { width: Some(u32::MAX), ..Options::default() };
+        let Sizes { result: (width, height), .. } = of((60_000, 100), &long);
+        assert!(width * height <= 2_796_202, "{width} × {height}");
     }
 
     #[test]

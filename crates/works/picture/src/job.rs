@@ -6,6 +6,7 @@ use image::DynamicImage;
 use image::metadata::Orientation;
 
 use crate::decode::decode;
+use crate::demand::Goal;
 use crate::encode::encode;
 use crate::geometry::{self, Sizes};
 use crate::limits::Admission;
@@ -28,6 +29,8 @@ pub(crate) fn render(
         admission.limits.pixels = admission.limits.pixels.min(pixels);
     }
     let kind = Kind::of(source).ok_or(Error::Invalid)?;
+    let formats = [true, false].map(|alpha| options.format.unwrap_or_else(|| kind.natural(alpha)));
+    admission.goal = Some(Goal { options: *options, formats, source: source.len() as u64 });
     let mut decoded = decode(source, kind, admission)?;
     let profile = decoded.profile.take();
     go_on(going)?;

@@ -10,6 +10,7 @@
 mod cache;
 mod colour;
 mod decode;
+mod demand;
 mod encode;
 mod error;
 mod format;
@@ -23,7 +24,6 @@ mod queue;
 mod renderer;
 mod room;
 mod saliency;
-mod shares;
 
 pub use cache::{Budget, Cache, Key};
 pub use error::{Error, Excess};
@@ -31,6 +31,7 @@ pub use format::{Format, Kind};
 pub use limits::Limits;
 pub use options::{Compass, Gravity, Options, Resize};
 pub use renderer::{Renderer, Settings, Ticket};
+pub use room::{Place, Room};
 
 use bytes::Bytes;
 

@@ -1,5 +1,6 @@
 //! How large a picture may be, compared with what its header claims before memory is taken.
 
+use crate::demand::{self, Goal};
 use crate::{Error, Excess};
 
 /// The longest side of a source, as of JPEG: resizing takes memory and time by the side, however short the other is.
@@ -36,15 +37,30 @@ impl Default for Limits {
 /// Decides, once the header of a source is read and before pixels are, whether it is decoded.
 pub(crate) struct Admission<'a> {
     pub limits: Limits,
-    /// Takes memory from what all jobs share, waiting for it if need be.
+    /// What is to become of the picture.
+    pub goal: Option<Goal>,
+    /// Takes memory from what all jobs share.
     pub reserve: &'a mut dyn FnMut(u64) -> Result<(), Error>,
 }
 
-impl Admission<'_> {
-    /// Admits a picture of `width` × `height` that takes `bytes_per_pixel` while it is worked on.
+impl<'a> Admission<'a> {
+    /// By these limits, and for nothing yet.
+    pub fn new(limits: Limits, reserve: &'a mut dyn FnMut(u64) -> Result<(), Error>) -> Self {
+        Self { limits, goal: None, reserve }
+    }
+
+    /// Admits a picture of `width` × `height` that takes `bytes_per_pixel` while it is decoded.
     pub fn admit(&mut self, width: u32, height: u32, bytes_per_pixel: u64) -> Result<(), Error> {
         self.measure(width, height)?;
-        let bytes = (u64::from(width) * u64::from(height)).saturating_mul(bytes_per_pixel);
+        let decoding = (u64::from(width) * u64::from(height)).saturating_mul(bytes_per_pixel);
+        let bytes = match &self.goal {
+            Some(goal) => decoding.saturating_add(goal.source).max(demand::after_decoding(
+                (width, height),
+                goal,
+                &self.limits,
+            )),
+            None => decoding,
+        };
         if bytes > self.limits.memory {
             return Err(Error::TooLarge(Excess::Memory));
         }

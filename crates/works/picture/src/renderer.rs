@@ -9,15 +9,11 @@ use tokio::sync::oneshot;
 
 use crate::limits::Admission;
 use crate::queue::{Bounds, Queue};
-use crate::room::Room;
-use crate::shares::Shares;
+use crate::room::{Place, Room};
 use crate::{Error, Excess, Limits, Options, Rendered, job};
 
 /// A thread that has had nothing to do for so long ends.
 const IDLE: Duration = Duration::from_secs(20);
-
-/// How often work that waits for memory looks whether it is still wanted: others stand behind it.
-const LOOK: Duration = Duration::from_millis(100);
 
 /// How much a [`Renderer`] may use.
 #[derive(Clone, Copy, Debug)]
@@ -26,13 +22,13 @@ pub struct Settings {
     pub threads: usize,
     /// How far the threads step behind others, 0–19.
     pub niceness: i32,
-    /// Most pictures that wait; a quarter of them from one owner.
+    /// Most pictures that wait; a quarter of them from one owner, and less when many wait.
     pub queue: usize,
-    /// Most bytes of sources in memory, on their way or waiting; half of them of one owner.
+    /// Most bytes of sources in memory: on their way, waiting or worked on. Shared as a [`Room`] is.
     pub source_bytes: u64,
     /// How long a caller waits, in the line and for the work together.
     pub time_limit: Duration,
-    /// Most memory that all jobs take together, by estimate; whose jobs have least of it get some first.
+    /// Most memory that all jobs take together, by estimate. Shared as a [`Room`] is.
     pub memory: u64,
     /// Limits of one picture.
     pub limits: Limits,
@@ -80,13 +76,12 @@ struct Shared {
     work: Box<Work>,
     state: Mutex<State>,
     work_came: Condvar,
-    memory: Mutex<Shares>,
-    memory_came: Condvar,
+    sources: Room,
+    memory: Room,
 }
 
 struct State {
     queue: Queue<Job>,
-    room: Room,
     threads: usize,
     idle: usize,
     closed: bool,
@@ -94,6 +89,10 @@ struct State {
 
 struct Job {
     source: Bytes,
+    /// The source's, for as long as it is in memory: also when nobody waits any more.
+    _place: Place,
+    /// The memory that was not there when it was tried.
+    needs: u64,
     options: Options,
     deadline: Instant,
     answer: oneshot::Sender<Result<Rendered, Error>>,
@@ -114,26 +113,20 @@ impl Renderer {
     fn working(mut settings: Settings, work: Box<Work>) -> Self {
         settings.threads = settings.threads.max(1);
         // A job that may run at all must find room.
-        settings.memory = settings.memory.max(settings.limits.memory);
+        settings.limits.memory = settings.limits.memory.min(Room::largest(settings.memory));
         let bounds = Bounds {
             waiting: settings.queue,
             waiting_each: (settings.queue / 4).max(1),
-            running_each: (settings.threads - 1).max(1),
+            running: settings.threads,
         };
-        let state = State {
-            queue: Queue::new(bounds),
-            room: Room::new(settings.source_bytes, settings.source_bytes / 2),
-            threads: 0,
-            idle: 0,
-            closed: false,
-        };
+        let state = State { queue: Queue::new(bounds), threads: 0, idle: 0, closed: false };
         let shared = Shared {
             settings,
             work,
             state: Mutex::new(state),
             work_came: Condvar::new(),
-            memory: Mutex::new(Shares::new(settings.memory)),
-            memory_came: Condvar::new(),
+            sources: Room::new(settings.source_bytes),
+            memory: Room::new(settings.memory),
         };
         Self { handle: Arc::new(Handle { shared: Arc::new(shared) }) }
     }
@@ -150,10 +143,13 @@ impl Renderer {
         if bytes > shared.settings.limits.source_bytes {
             return Err(Error::TooLarge(Excess::Bytes));
         }
-        if !shared.lock().room.take(owner, bytes) {
-            return Err(Error::Busy);
-        }
-        Ok(Ticket { renderer: self.clone(), owner: owner.to_owned(), bytes })
+        let place = shared.sources.take(owner, bytes).or_else(|| {
+            // What nobody waits for any more makes room.
+            shared.lock().queue.retain(Job::wanted);
+            shared.sources.take(owner, bytes)
+        });
+        let place = place.ok_or(Error::Busy)?;
+        Ok(Ticket { renderer: self.clone(), owner: owner.to_owned(), place })
     }
 
     /// Renders a `source` that is in memory already.
@@ -162,35 +158,31 @@ impl Renderer {
     }
 }
 
-/// The right to have one source in memory, until it is dropped.
+/// The right to have one source in memory, until it is dropped or the source has been worked on.
 pub struct Ticket {
     renderer: Renderer,
     owner: String,
-    bytes: u64,
+    place: Place,
 }
 
 impl Ticket {
     /// Renders the source. A caller that goes away takes its work out of the line; work that has begun ends at its
     /// next stage.
     pub async fn render(self, source: Bytes, options: &Options) -> Result<Rendered, Error> {
-        if source.len() as u64 > self.bytes {
+        if source.len() as u64 > self.place.bytes() {
             return Err(Error::TooLarge(Excess::Bytes));
         }
-        let shared = &self.renderer.handle.shared;
+        let Self { renderer, owner, place } = self;
+        let shared = &renderer.handle.shared;
         let (answer, result) = oneshot::channel();
         let deadline = Instant::now() + shared.settings.time_limit;
-        shared.submit(&self.owner, Job { source, options: *options, deadline, answer })?;
+        shared
+            .submit(&owner, Job { source, _place: place, needs: 0, options: *options, deadline, answer })?;
         match tokio::time::timeout_at(deadline.into(), result).await {
             Ok(Ok(result)) => result,
             // The work was dropped because the time was up just then.
             Ok(Err(_)) | Err(_) => Err(Error::Timeout),
         }
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        self.renderer.handle.shared.lock().room.give_back(&self.owner, self.bytes);
     }
 }
 
@@ -227,17 +219,22 @@ impl Shared {
         // On Linux this is the priority of the calling thread.
         let _ = rustix::process::setpriority_process(None, self.settings.niceness);
         while let Some((owner, job)) = self.next() {
-            self.perform(&owner, job);
-            self.lock().queue.done(&owner);
-            // Another of this owner may wait for this very moment.
-            self.work_came.notify_one();
+            let early = self.perform(&owner, job);
+            let mut state = self.lock();
+            if let Some(job) = early {
+                state.queue.put_back(&owner, job);
+            }
+            state.queue.done(&owner);
+            drop(state);
+            // Several may have waited for this thread's owner, or for its memory.
+            self.work_came.notify_all();
         }
     }
 
     fn next(&self) -> Option<(String, Job)> {
         let mut state = self.lock();
         loop {
-            if let Some(next) = state.queue.pop() {
+            if let Some(next) = state.queue.pop(|owner, job| self.fits(owner, job)) {
                 return Some(next);
             }
             if state.closed {
@@ -256,16 +253,28 @@ impl Shared {
         }
     }
 
-    fn perform(&self, owner: &str, job: Job) {
+    /// Whether a job is to be taken out of the line now. One that nobody wants is: it ends there.
+    fn fits(&self, owner: &str, job: &Job) -> bool {
+        job.needs == 0 || !job.wanted() || self.memory.fits(owner, job.needs)
+    }
+
+    /// Does the work; gives it back if there is no memory for it yet. A thread never waits for memory: others' work may
+    /// need less.
+    fn perform(&self, owner: &str, job: Job) -> Option<Job> {
         if !job.wanted() {
-            return;
+            return None;
         }
         let mut taken = Vec::new();
+        let (mut needs, mut lacks) = (0, false);
         let mut reserve = |bytes: u64| {
-            taken.push(self.take_memory(owner, bytes, &job)?);
-            Ok(())
+            needs += bytes;
+            match self.memory.take(owner, bytes) {
+                Some(place) => taken.push(place),
+                None => lacks = true,
+            }
+            if lacks { Err(Error::Busy) } else { Ok(()) }
         };
-        let mut admission = Admission { limits: self.settings.limits, reserve: &mut reserve };
+        let mut admission = Admission::new(self.settings.limits, &mut reserve);
         let going = || job.wanted();
         // A decoder that panics on a crafted file must not take the thread with it.
         let result =
@@ -275,45 +284,12 @@ impl Shared {
                     Err(Error::Internal("panic"))
                 });
         drop(taken);
+        if lacks {
+            return Some(Job { needs, ..job });
+        }
         // Nobody may be waiting any more.
         let _ = job.answer.send(result);
-    }
-
-    fn take_memory<'a>(&'a self, owner: &'a str, bytes: u64, job: &Job) -> Result<Memory<'a>, Error> {
-        let mut shares = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = shares.enter(owner);
-        let taken = loop {
-            if shares.take(place, bytes) {
-                break Ok(Memory { shared: self, owner, bytes });
-            }
-            let left = job.deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || job.answer.is_closed() {
-                break Err(Error::Timeout);
-            }
-            let wait = left.min(LOOK);
-            shares = self.memory_came.wait_timeout(shares, wait).unwrap_or_else(PoisonError::into_inner).0;
-        };
-        shares.leave(place);
-        drop(shares);
-        // Whoever is next in the line may find enough.
-        self.memory_came.notify_all();
-        taken
-    }
-}
-
-/// Memory that a job has taken of what all share.
-struct Memory<'a> {
-    shared: &'a Shared,
-    owner: &'a str,
-    bytes: u64,
-}
-
-impl Drop for Memory<'_> {
-    fn drop(&mut self) {
-        let mut shares = self.shared.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        shares.give_back(self.owner, self.bytes);
-        drop(shares);
-        self.shared.memory_came.notify_all();
+        None
     }
 }
 

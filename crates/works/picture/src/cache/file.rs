@@ -17,8 +17,6 @@ const HEADER: usize = 4 + 4 + 32 + 8;
 /// The folder of files being written.
 const UNFINISHED: &str = "unfinished";
 const FORMATS: [Format; 5] = [Format::Jpeg, Format::Png, Format::Gif, Format::Webp, Format::Avif];
-/// A result larger than this was never written.
-const LARGEST: u64 = 1 << 30;
 
 /// How long the file of a picture is.
 pub(super) fn size(rendered: &Rendered) -> u64 {
@@ -53,15 +51,15 @@ pub(super) fn write(root: &Path, path: &Path, number: u64, rendered: &Rendered) 
     written
 }
 
-/// Reads a picture and notes its use in the file's time; none if the file is not whole.
-pub(super) fn read(path: &Path) -> io::Result<Option<Rendered>> {
+/// Reads a picture of at most `most` bytes and notes its use in the file's time; none if the file is not whole.
+pub(super) fn read(path: &Path, most: u64) -> io::Result<Option<Rendered>> {
     let file = File::open(path)?;
     let length = file.metadata()?.len();
-    if length > LARGEST {
+    if length > most {
         return Ok(None);
     }
     let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
-    Read::take(&file, LARGEST).read_to_end(&mut bytes)?;
+    Read::take(&file, most).read_to_end(&mut bytes)?;
     let Some((header, body)) = bytes.split_at_checked(HEADER) else { return Ok(None) };
     let whole = header[..4] == MAGIC
         && header[40..] == (body.len() as u64).to_le_bytes()

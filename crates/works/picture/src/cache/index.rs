@@ -50,6 +50,11 @@ impl Index {
         blocks(size) <= self.budget.total.min(self.budget.each)
     }
 
+    /// How much disk a picture takes, if it is here.
+    pub fn size(&self, key: &Key) -> Option<u64> {
+        self.entries.get(key).map(|entry| entry.size)
+    }
+
     /// Notes a use; false if the picture is not here.
     pub fn touch(&mut self, key: &Key) -> bool {
         self.clock += 1;

@@ -95,8 +95,13 @@ impl Cache {
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// The picture, if it is here.
-    pub async fn get(&self, key: &Key) -> Option<Rendered> {
+    /// The most memory that a picture takes, if it is here.
+    pub fn size(&self, key: &Key) -> Option<u64> {
+        self.index().size(key)
+    }
+
+    /// The picture, if it is here and not larger than `most`, as [`Cache::size`] said.
+    pub async fn get(&self, key: &Key, most: u64) -> Option<Rendered> {
         if !self.index().touch(key) {
             return None;
         }
@@ -104,7 +109,7 @@ impl Cache {
         let read = self
             .with_disk(move || {
                 let path = key.path(&shared.root);
-                let read = file::read(&path);
+                let read = file::read(&path, most);
                 if !matches!(read, Ok(Some(_))) {
                     // Broken or gone: forgotten in both places.
                     shared.lock().remove(&key);

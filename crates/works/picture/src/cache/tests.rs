@@ -4,6 +4,8 @@ use bytes::Bytes;
 
 use super::*;
 
+const MOST: u64 = 1 << 20;
+
 /// A folder that is removed at the end.
 struct Folder(PathBuf);
 
@@ -37,15 +39,17 @@ fn key(owner: &str, version: &str) -> Key {
 async fn what_is_put_is_there_also_after_a_restart() {
     let folder = Folder::new("restart");
     let cache = folder.cache(1 << 20, 1 << 20).await;
-    assert_eq!(cache.get(&key("a", "1")).await, None);
+    assert_eq!(cache.get(&key("a", "1"), MOST).await, None);
     cache.put(&key("a", "1"), &picture(1, 100)).await;
-    assert_eq!(cache.get(&key("a", "1")).await, Some(picture(1, 100)));
-    assert_eq!(cache.get(&key("b", "1")).await, None, "another owner, another picture");
+    assert_eq!(cache.get(&key("a", "1"), MOST).await, Some(picture(1, 100)));
+    assert_eq!(cache.get(&key("b", "1"), MOST).await, None, "another owner, another picture");
     std::fs::write(folder.0.join("unfinished/7"), "a crash").expect("write");
     let again = folder.cache(1 << 20, 1 << 20).await;
-    assert_eq!(again.get(&key("a", "1")).await, Some(picture(1, 100)));
+    assert_eq!(again.get(&key("a", "1"), MOST).await, Some(picture(1, 100)));
     assert_eq!(again.bytes(), 4096);
     assert!(!folder.0.join("unfinished/7").exists());
+    assert_eq!(again.size(&key("a", "1")), Some(4096));
+    assert_eq!(again.get(&key("a", "1"), 100).await, None, "no more is read than there is room for");
 }
 
 #[tokio::test]
@@ -80,7 +84,7 @@ async fn a_broken_file_is_a_miss_and_goes() {
             None => *bytes.last_mut().expect("a byte") ^= 1,
         }
         std::fs::write(&path, bytes).expect("write");
-        assert_eq!(cache.get(&key).await, None, "{name}");
+        assert_eq!(cache.get(&key, MOST).await, None, "{name}");
         assert!(!path.exists(), "{name}");
         assert_eq!(cache.bytes(), 0);
     }
@@ -96,9 +100,9 @@ async fn the_budget_holds_on_disk() {
         cache.put(&key("a", version), &picture(1, 10)).await;
     }
     cache.put(&key("b", "1"), &picture(2, 10)).await;
-    assert_eq!(cache.get(&key("a", "1")).await, None);
+    assert_eq!(cache.get(&key("a", "1"), MOST).await, None);
     assert!(!key("a", "1").path(&folder.0).exists());
-    assert_eq!(cache.get(&key("b", "1")).await, Some(picture(2, 10)));
+    assert_eq!(cache.get(&key("b", "1"), MOST).await, Some(picture(2, 10)));
     let smaller = folder.cache(4096, 4096).await;
     assert_eq!(smaller.bytes(), 4096, "what is over a smaller budget goes at the start");
     smaller.forget("a").await;

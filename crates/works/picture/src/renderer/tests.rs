@@ -55,13 +55,6 @@ impl Held {
         }
     }
 
-    /// Waits until so many wait for memory.
-    async fn in_line(&self, count: usize) {
-        while self.renderer.handle.shared.memory.lock().expect("lock").waiting() != count {
-            tokio::task::yield_now().await;
-        }
-    }
-
     async fn waiting(&self, count: usize) {
         while self.renderer.handle.shared.lock().queue.waiting() != count {
             tokio::task::yield_now().await;
@@ -148,42 +141,59 @@ async fn a_panic_costs_one_answer_and_no_thread() {
 }
 
 #[tokio::test]
-async fn memory_is_shared_and_waited_for() {
+async fn who_waits_for_memory_keeps_no_thread_from_others() {
     let limits = Limits { memory: 3, ..Limits::default() };
-    let held = held(Settings { memory: 3, limits, ..settings() });
+    let held = held(Settings { memory: 4, limits, ..settings() });
     let first = held.start("a", b"123");
     held.begins(b"123").await;
     let second = held.start("b", b"45");
-    held.waiting(0).await;
+    held.waiting(1).await;
+    let third = held.start("c", b"");
+    held.begins(b"").await;
     assert!(held.began.lock().expect("lock").try_recv().is_err(), "there is no memory for the second");
-    held.go.send(()).expect("go");
+    for _ in 0..3 {
+        held.go.send(()).expect("go");
+    }
     assert_eq!(first.await.expect("task"), Ok(done(b"123")));
-    held.begins(b"45").await;
-    held.go.send(()).expect("go");
+    assert_eq!(third.await.expect("task"), Ok(done(b"")));
     assert_eq!(second.await.expect("task"), Ok(done(b"45")));
 }
 
 #[tokio::test]
 async fn who_has_much_memory_waits_for_who_has_none() {
-    let limits = Limits { memory: 4, ..Limits::default() };
-    let held = held(Settings { memory: 4, threads: 4, limits, ..settings() });
-    let first = held.start("a", b"1");
-    held.begins(b"1").await;
-    let second = held.start("a", b"23");
-    held.begins(b"23").await;
-    let third = held.start("a", b"45");
-    held.in_line(1).await;
-    let other = held.start("b", b"67");
-    held.in_line(2).await;
-    // One of the two that run ends, either of which makes room for one of the two that wait.
-    held.go.send(()).expect("go");
-    held.begins(b"67").await;
-    for _ in 0..3 {
+    let held = held(Settings { memory: 8, threads: 8, ..settings() });
+    let first = held.start("a", b"12");
+    held.begins(b"12").await;
+    let second = held.start("a", b"3");
+    held.begins(b"3").await;
+    let third = held.start("a", b"456");
+    held.waiting(1).await;
+    let other = held.start("b", b"78");
+    held.begins(b"78").await;
+    assert!(held.began.lock().expect("lock").try_recv().is_err(), "a would have more than it leaves");
+    for _ in 0..4 {
         held.go.send(()).expect("go");
     }
-    for (task, name) in [(first, &b"1"[..]), (second, b"23"), (third, b"45"), (other, b"67")] {
+    for (task, name) in [(first, &b"12"[..]), (second, b"3"), (third, b"456"), (other, b"78")] {
         assert_eq!(task.await.expect("task"), Ok(done(name)));
     }
+}
+
+#[tokio::test]
+async fn a_source_counts_for_as_long_as_it_is_in_memory() {
+    let held = held(Settings { threads: 1, source_bytes: 8, ..settings() });
+    let left = held.start("a", b"1234");
+    held.begins(b"1234").await;
+    left.abort();
+    assert!(left.await.expect_err("aborted").is_cancelled());
+    assert_eq!(held.renderer.admit("a", 1).err(), Some(Error::Busy), "it is worked on");
+    let waiting = held.start("b", b"12");
+    held.waiting(1).await;
+    assert_eq!(held.renderer.admit("c", 2).err(), Some(Error::Busy), "both are there");
+    waiting.abort();
+    assert!(waiting.await.expect_err("aborted").is_cancelled());
+    assert!(held.renderer.admit("c", 2).is_ok(), "who left the line makes room");
+    held.go.send(()).expect("go");
 }
 
 #[tokio::test]
@@ -199,8 +209,8 @@ async fn sources_in_memory_are_bounded() {
     let renderer = Renderer::new(Settings { source_bytes: 10, ..settings() });
     let ticket = renderer.admit("a", 5).expect("room");
     assert_eq!(renderer.admit("a", 1).err(), Some(Error::Busy));
-    let other = renderer.admit("b", 5).expect("room");
-    assert_eq!(renderer.admit("c", 1).err(), Some(Error::Busy));
+    let other = renderer.admit("b", 3).expect("room");
+    assert_eq!(renderer.admit("c", 2).err(), Some(Error::Busy));
     drop(other);
     let longer = ticket.render(Bytes::from_static(b"123456"), &Options::default()).await;
     assert_eq!(longer, Err(Error::TooLarge(Excess::Bytes)), "more than was said");

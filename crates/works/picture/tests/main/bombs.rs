@@ -130,7 +130,7 @@ async fn bombs_are_refused_and_take_no_memory() {
         ("a whole PNG", black_png(50_000, 50_000), pixels),
         ("a very wide PNG", black_png(48_000_000, 1), pixels),
         ("a very tall PNG", png_header(1, 48_000_000), pixels),
-        ("a very wide bitmap", bmp(30_000_000, 1), pixels),
+        ("a very wide TIFF", tiff(30_000_000, 1, 30_000_000), pixels),
         ("the header of a PNG", png_header(50_000, 50_000), pixels),
         ("a PNG of the largest size", png_header(0x7fff_ffff, 0x7fff_ffff), pixels),
         ("a GIF's screen", gif((65_535, 65_535), (1, 1)), pixels),
