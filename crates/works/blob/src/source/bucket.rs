@@ -82,7 +82,9 @@ impl Bucket {
     }
 
     pub(super) fn walk(&self) -> BucketWalk {
-        BucketWalk { stream: self.store.list(Some(&self.prefix)), prefix: self.prefix.clone() }
+        // Asked again at its end, it says again that it is the end.
+        let stream = self.store.list(Some(&self.prefix)).fuse().boxed();
+        BucketWalk { stream, prefix: self.prefix.clone() }
     }
 }
 

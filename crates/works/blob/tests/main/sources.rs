@@ -26,6 +26,7 @@ async fn seen(source: &Source) -> (Vec<(String, u64)>, Vec<String>) {
             Seen::Odd { path, .. } => odd.push(path),
         }
     }
+    assert_eq!(walk.next().await.unwrap(), None, "the end stays the end");
     files.sort();
     odd.sort();
     (files, odd)
