@@ -61,6 +61,47 @@ async fn settings_change_while_the_project_runs_and_the_catalog_shows_no_secret(
     assert!(program.stop());
 }
 
+#[tokio::test]
+async fn features_of_storage_are_switched_while_the_project_runs() {
+    let folder = Folder::new();
+    let program = Program::serve(&folder, None);
+    let operator = Operator::of(&folder);
+    let project = operator.created("files", "pooled");
+    let reference = text(&project, "ref");
+    let anon = operator.client(&program, &project);
+    let picture = || anon.get("/storage/v1/render/image/public/b/k");
+    let s3 = || program.send("GET", &format!("/p/{reference}/storage/v1/s3"), &[], "");
+    assert_eq!(picture().json()["code"], json!("NoSuchBucket"));
+    assert!(s3().body.contains("<Code>AccessDenied</Code>"), "{:?}", s3());
+
+    let set = operator.projects(&[
+        "settings",
+        "set",
+        reference,
+        "storage.image_transformation.enabled=false",
+        "storage.s3_protocol.enabled=false",
+        "storage.cdn.endpoint=https://cdn.example",
+        "storage.cdn.key=marker-of-the-caches",
+    ]);
+    assert_eq!(set["storage.cdn.key"], json!("(secret)"), "{set}");
+    until("pictures are off", || picture().status == 403);
+    assert_eq!(picture().json()["code"], json!("FeatureNotEnabled"));
+    assert!(s3().body.contains("<Code>FeatureNotEnabled</Code>"), "{:?}", s3());
+    assert!(!catalog_text(&folder).await.contains("marker-of-the-caches"));
+
+    let failing =
+        |pair: &str| run_failing(&["projects", "settings", "set", reference, pair, "--data", &operator.data]);
+    let refused = failing("storage.image_transformation.max_resolution=51");
+    assert!(refused.contains("expected a whole number from 1 to 50, found 51"), "{refused}");
+    let refused = failing("storage.vector.enabled=true");
+    assert!(refused.contains("storage.vector: there are no such buckets"), "{refused}");
+
+    operator.projects(&["settings", "unset", reference, "storage.s3_protocol.enabled"]);
+    until("the protocol is spoken again", || s3().body.contains("<Code>AccessDenied</Code>"));
+    assert_eq!(picture().status, 403);
+    assert!(program.stop());
+}
+
 #[test]
 fn changes_at_the_same_time_are_all_kept() {
     let folder = Folder::new();
