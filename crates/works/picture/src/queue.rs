@@ -37,7 +37,7 @@ impl<T> Queue<T> {
         let of_owner = self.lines.get(owner).map_or(0, VecDeque::len);
         let left = self.bounds.waiting.saturating_sub(self.waiting);
         // Who waits already may have as much of the line as stays free then.
-        if left == 0 || (of_owner > 0 && of_owner + 1 > self.bounds.waiting_each.min(left - 1)) {
+        if left == 0 || (of_owner > 0 && of_owner >= self.bounds.waiting_each.min(left - 1)) {
             return Err(work);
         }
         if of_owner == 0 {
@@ -51,7 +51,7 @@ impl<T> Queue<T> {
     /// Takes the next work that `fits`; [`Queue::done`] must follow.
     pub fn pop(&mut self, fits: impl Fn(&str, &T) -> bool) -> Option<(String, T)> {
         let idle = self.bounds.running.saturating_sub(self.running.values().sum::<usize>());
-        let may_run = |owner: &str| self.running.get(owner).is_none_or(|running| running + 1 <= idle);
+        let may_run = |owner: &str| self.running.get(owner).is_none_or(|running| *running < idle);
         let (turn, place) =
             self.turn.iter().enumerate().filter(|(_, owner)| may_run(owner)).find_map(|(turn, owner)| {
                 let place = self.lines.get(owner)?.iter().position(|work| fits(owner, work))?;
