@@ -294,7 +294,7 @@ mod tests {
         let [a, b] = [A, B].map(|version| format!("b/k/{version}"));
         let inner = format!("b/k/in.txt/{A}");
         let files = [(&*a, 1), (&*inner, 5), (&*b, 2)];
-        let expected = [key("b/k/in.txt", &[inner.clone()]), key("b/k", &[b.clone(), a.clone()])];
+        let expected = [key("b/k/in.txt", std::slice::from_ref(&inner)), key("b/k", &[b.clone(), a.clone()])];
         assert_eq!(grouped(Layout::Versions, &files), expected);
         let beside = format!("{a}.json");
         let info = format!("{b}.info");
@@ -309,7 +309,7 @@ mod tests {
             grouped(Layout::Versions, &[("b/a.txt", 1), (&*in_bucket, 1), ("stray", 1)]),
             [
                 key("b/a.txt", &["b/a.txt".to_owned()]),
-                key(&in_bucket, &[in_bucket.clone()]),
+                key(&in_bucket, std::slice::from_ref(&in_bucket)),
                 key("stray", &["it lies in no bucket".to_owned()])
             ]
         );
@@ -318,7 +318,7 @@ mod tests {
         let deep = format!("b/k/{A}");
         assert_eq!(
             grouped(Layout::Plain, &[(&*deep, 1), (&*flat, 1)]),
-            [key(&deep, &[deep.clone()]), key(&flat, &[flat.clone()])]
+            [key(&deep, std::slice::from_ref(&deep)), key(&flat, std::slice::from_ref(&flat))]
         );
     }
 }

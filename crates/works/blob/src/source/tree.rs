@@ -169,7 +169,7 @@ fn size_of(stat: &Stat) -> u64 {
 
 fn modified(stat: &Stat) -> SystemTime {
     let seconds = Duration::from_secs(u64::try_from(stat.st_mtime).unwrap_or(0));
-    let nanos = Duration::from_nanos(u64::try_from(stat.st_mtime_nsec).unwrap_or(0));
+    let nanos = Duration::from_nanos(stat.st_mtime_nsec);
     SystemTime::UNIX_EPOCH + seconds + nanos
 }
 
