@@ -64,6 +64,12 @@ impl Identity {
         self.subject.as_deref()?.parse().ok()
     }
 
+    /// When its token runs out, in seconds since 1970.
+    pub(crate) fn expires_at(&self) -> Option<u64> {
+        let claims: Map<String, Value> = serde_json::from_str(&self.claims).ok()?;
+        claims.get("exp")?.as_f64().map(|seconds| seconds as u64)
+    }
+
     pub(crate) fn is_service(&self) -> bool {
         &*self.role == role::SERVICE
     }

@@ -174,21 +174,29 @@ impl Db {
 
     /// Runs the work as one transaction, in one round trip.
     pub(crate) async fn run(&self, scope: &Scope, work: Work) -> Result<Results, pg::Error> {
+        self.attempt(scope, work).await.map_err(|failed| failed.error)
+    }
+
+    /// The same, for who has to know whether a work that failed may be done all the same.
+    pub(crate) async fn attempt(&self, scope: &Scope, work: Work) -> Result<Results, Failed> {
         let pipeline = work.pipeline(self.prologue(scope, &work), &scope.settings);
-        let mut connection = self.pool.get().await?;
+        let mut connection = self.pool.get().await.map_err(|error| Failed { error, is_undone: true })?;
         let mut tries = 0;
         let rows = loop {
             match connection.run(&pipeline).await {
                 Ok(rows) => break rows,
                 Err(error) => {
-                    if connection.in_transaction() {
-                        connection.query("rollback", &[]).await?;
-                    }
                     self.tell(scope, &error);
+                    let failed = Failed { is_undone: error.is_undone(), error };
+                    if connection.in_transaction() && connection.query("rollback", &[]).await.is_err() {
+                        return Err(failed);
+                    }
                     tries += 1;
                     // PostgreSQL undid all of it, so it can be done again.
-                    if error.sqlstate() != Some(DEADLOCK) || tries > 1 {
-                        return Err(error);
+                    let may_help =
+                        failed.error.sqlstate() == Some(DEADLOCK) || failed.error.is_stale_statement();
+                    if !may_help || tries > 1 {
+                        return Err(failed);
                     }
                 }
             }
@@ -199,6 +207,14 @@ impl Db {
             first: pipeline.len() - work.steps.len() - usize::from(work.explicit),
         })
     }
+}
+
+/// A work that failed.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) error: pg::Error,
+    /// Whether it is certainly not done. Otherwise its answer was lost on the way.
+    pub(crate) is_undone: bool,
 }
 
 /// The settings of every request, in the order of their values.

@@ -52,6 +52,12 @@ impl Error {
         self.db().map(|e| e.code.as_str())
     }
 
+    /// Whether the server says that it undid what it was asked: then the session goes on. After any other error that
+    /// came when something had been sent, it may have been done all the same.
+    pub fn is_undone(&self) -> bool {
+        self.db().is_some_and(|e| e.severity == "ERROR")
+    }
+
     /// Whether the server says that a statement it prepared before can no longer run as it is: its tables have
     /// changed, or the server has lost it. Prepared anew, it may run.
     pub fn is_stale_statement(&self) -> bool {

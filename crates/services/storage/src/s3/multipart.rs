@@ -14,7 +14,7 @@ use crate::metadata::iso;
 use crate::names::BucketName;
 use crate::refusal::{self, Outcome};
 use crate::store::multipart::{self, Id, New, Said};
-use crate::upload::{Finished, Stored, Wanted};
+use crate::upload::{Finished, Origin, Stored, Wanted};
 use axum::body::Body;
 use bytes::Bytes;
 use http::Response;
@@ -66,6 +66,7 @@ pub(super) async fn create(ask: &Ask<'_>, bucket: BucketName, key: &str) -> Outc
     let scope = ask.scope("storage.s3.upload.create_multipart");
     let mut wanted = wanted(ask, bucket, ask.storage.key(key)?, None);
     (wanted.limit, wanted.upsert) = (ask.storage.settings.file_size_limit, true);
+    wanted.check()?;
     let found = ask.storage.permit_key(&scope, &wanted).await?;
     wanted.fits(&found, 0)?;
     let id = Uuid::new_v4().simple().to_string();
@@ -206,8 +207,8 @@ async fn join(ask: &Ask<'_>, scope: &Scope, wanted: &Wanted, parts: &[Present]) 
         storage.forget_body(version).await;
         return Err(refusal::too_large());
     };
-    let finished = Finished::new(version, written, first);
-    storage.commit_or_undo(scope, wanted, finished, false).await.map_err(conditional)
+    let finished = Finished::new(version, written, first, Origin::Asked);
+    storage.commit_or_undo(scope, wanted, finished).await.map_err(conditional)
 }
 
 async fn first_bytes(ask: &Ask<'_>, key: &blob::Key, size: u64) -> Outcome<Bytes> {

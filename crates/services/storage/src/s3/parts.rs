@@ -11,8 +11,9 @@ use crate::call::Incoming;
 use crate::db::{As, Scope, Work};
 use crate::find::Found;
 use crate::names::BucketName;
-use crate::refusal::{self, Outcome};
+use crate::refusal::{self, Outcome, Refusal};
 use crate::store::multipart::{self, Id, Part};
+use crate::upload::NotStored;
 use axum::body::Body;
 use blob::Written;
 use http::{HeaderName, HeaderValue, Response, header};
@@ -63,7 +64,9 @@ pub(super) async fn upload(
     let version = Uuid::new_v4();
     let mut writer = ask.storage.machinery.blobs.write(&ask.storage.new_key(version)).await?;
     let mut seen = 0;
+    let until = ask.storage.coming_until();
     while let Some(piece) = body.next().await? {
+        ask.storage.check_coming(until)?;
         seen += piece.len() as u64;
         if seen > size {
             return Err(refusal::too_large());
@@ -102,21 +105,26 @@ async fn keep(
     let there = work.service(multipart::lock(place));
     let placed = work.service(multipart::place(place, &part, limit));
     let before = async {
-        let results = ask.storage.db.run(scope, work).await?;
+        let results = ask.storage.db.attempt(scope, work).await.map_err(|failed| match failed.is_undone {
+            true => Refusal::from(failed.error).into(),
+            false => NotStored::unknown(failed.error),
+        })?;
         if results.of(there)?.is_empty() {
-            return Err(refused::no_upload());
+            return Err(refused::no_upload().into());
         }
         let row = results.of(placed)?.first().ok_or_else(refusal::too_large)?;
-        Ok(row.text(0).map(str::to_owned))
+        Ok::<_, NotStored>(row.text(0).map(str::to_owned))
     };
     match before.await {
         Ok(before) => {
             ask.storage.forget_version(before.as_deref()).await;
             Ok(etag)
         }
-        Err(refused) => {
-            ask.storage.forget_body(version).await;
-            Err(refused)
+        Err(not) => {
+            if not.is_certain {
+                ask.storage.forget_body(version).await;
+            }
+            Err(not.refusal)
         }
     }
 }

@@ -123,6 +123,8 @@ pub(crate) struct Measured<'a> {
     pub(crate) contradicts: bool,
     /// ETags, one of which the object must have that is overwritten.
     pub(crate) if_match: Option<&'a str>,
+    /// The resumable upload whose body it is, and who has to have it.
+    pub(crate) held: Option<(Uuid, Uuid)>,
 }
 
 macro_rules! within_limits {
@@ -134,7 +136,8 @@ macro_rules! within_limits {
             "select from unnest(b.allowed_mime_types) as allowed(entry) ",
             "where lower(trim(split_part(allowed.entry, ';', 1))) in ($10, $11, '*', '*/*')))) and ($13::text[] is null or exists (",
             "select from storage.objects as old where old.bucket_id = $1 and old.name = $2 ",
-            "and trim(both '\"' from old.metadata ->> 'eTag') = any ($13::text[])))"
+            "and trim(both '\"' from old.metadata ->> 'eTag') = any ($13::text[]))) and ($14::uuid is null or exists (",
+            "select from storage.resumable_uploads as up where up.version = $14::uuid and up.holder = $15::uuid))"
         )
     };
 }
@@ -168,6 +171,8 @@ pub(crate) fn place(new: &New, measured: Measured, upsert: bool, layout: Layout)
         text([kind, "/*"].concat()),
         param(measured.contradicts),
         measured.if_match.map_or_else(null, |list| array(&plain_tags(list))),
+        measured.held.map_or_else(null, |(version, _)| param(version)),
+        measured.held.map_or_else(null, |(_, holder)| param(holder)),
     ]);
     Step::new(sql, values)
 }
@@ -189,18 +194,19 @@ pub(crate) fn lock(project: &str, bucket: &str, key: &str) -> [Step; 2] {
     ]
 }
 
-/// Gives an object another name.
+/// Gives an object another name: whichever has the name now, or none but the one of this id and version. Its id, its
+/// version and its metadata.
 pub(crate) fn rename(
     from: (&str, &str),
     to: (&str, &str),
-    owner: Option<Uuid>,
-    owner_id: Option<&str>,
+    (owner, owner_id): (Option<Uuid>, Option<&str>),
+    only: Option<(&str, Option<&str>)>,
 ) -> Step {
     let sql = "
 update storage.objects
 set bucket_id = $3, name = $4, owner = $5::uuid, owner_id = $6
-where bucket_id = $1 and name = $2
-returning id";
+where bucket_id = $1 and name = $2 and ($7::uuid is null or id = $7::uuid and version is not distinct from $8::text)
+returning id, version, metadata";
     Step::new(
         sql,
         [
@@ -210,6 +216,8 @@ returning id";
             text(to.1),
             owner.map_or_else(null, param),
             owner_id.map_or_else(null, text),
+            only.map_or_else(null, |(id, _)| text(id)),
+            only.and_then(|(_, version)| version).map_or_else(null, text),
         ],
     )
 }

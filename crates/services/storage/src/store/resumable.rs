@@ -129,21 +129,25 @@ pub(crate) fn set_length(version: Uuid, length: u64) -> Step {
     Step::new(sql, [param(version), param(length)])
 }
 
-/// Notes that there is an object of it now.
-pub(crate) fn complete(version: Uuid) -> Step {
-    let sql = "update storage.resumable_uploads set completed_at = now() where version = $1::uuid";
-    Step::new(sql, [param(version)])
+/// Notes that there is an object of it now, if there is. A row comes back then.
+pub(crate) fn complete(version: Uuid, holder: Uuid) -> Step {
+    let sql = "
+update storage.resumable_uploads as u set completed_at = now()
+where u.version = $1::uuid and u.holder = $2::uuid and exists (
+  select from storage.objects as o
+  where o.bucket_id = u.bucket_id and o.name = u.key and o.version = u.version::text)
+returning 1";
+    Step::new(sql, [param(version), param(holder)])
 }
 
-/// Whether an object has this version.
-pub(crate) fn is_stored(bucket: &str, key: &str, version: Uuid) -> Step {
-    let sql = "select 1 from storage.objects where bucket_id = $1 and name = $2 and version = $3";
-    Step::new(sql, [text(bucket), text(key), param(version)])
-}
-
-/// Forgets an upload.
-pub(crate) fn end(version: Uuid) -> Step {
-    Step::new("delete from storage.resumable_uploads where version = $1::uuid", [param(version)])
+/// Forgets an upload that its holder still has; whether an object has its body. No row: somebody else has it.
+pub(crate) fn end(version: Uuid, holder: Uuid) -> Step {
+    let sql = "
+delete from storage.resumable_uploads as u where u.version = $1::uuid and u.holder = $2::uuid
+returning u.completed_at is not null or exists (
+  select from storage.objects as o
+  where o.bucket_id = u.bucket_id and o.name = u.key and o.version = u.version::text)";
+    Step::new(sql, [param(version), param(holder)])
 }
 
 /// Versions of uploads whose time is over and that have become no object, from after one on.

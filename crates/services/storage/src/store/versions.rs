@@ -15,12 +15,12 @@ select case when $1::boolean
     Step::new(sql, [param(is_pooled)])
 }
 
-/// Versions between two, both included, that a row of any table names.
+/// Versions between two, both included, that a row of any table names, in whichever letters.
 pub(crate) fn named(first: Uuid, last: Uuid) -> Step {
     let sql = r#"
-select version from storage.objects where version collate "C" between $1 and $2
+select version from storage.objects where lower(version) collate "C" between $1 and $2
 union all
-select version from storage.s3_multipart_uploads_parts where version collate "C" between $1 and $2
+select version from storage.s3_multipart_uploads_parts where lower(version) collate "C" between $1 and $2
 union all
 select version::text from storage.resumable_uploads where version between $1::uuid and $2::uuid"#;
     Step::new(sql, [text(first.to_string()), text(last.to_string())])

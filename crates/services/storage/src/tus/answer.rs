@@ -48,6 +48,10 @@ pub(super) fn refused(refusal: &Refusal) -> Response<Body> {
     response
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    if response.status() == StatusCode::PRECONDITION_FAILED {
+        // The client may speak another version of the protocol.
+        response.headers_mut().insert("tus-version", HeaderValue::from_static(VERSION));
+    }
     common(response)
 }
 

@@ -49,7 +49,7 @@ async fn created(ask: &Ask, body: Incoming) -> Outcome<Answer> {
     };
     // Nobody is told where the upload is, so nobody can go on with it.
     if received.is_err()
-        && let Err(refused) = forget(ask, &upload).await
+        && let Err(refused) = forget(ask, &lease, &upload).await
     {
         crate::log(&refused);
     }

@@ -69,14 +69,23 @@ pub(super) async fn hold(ask: &Ask, id: &UploadId) -> Outcome<(Lease, Upload)> {
             return Ok((Lease::begin(ask, scope, id.version, holder), upload));
         }
         if Instant::now() >= deadline {
-            return Err(Refusal::new(503, "LockTimeout", "failed to acquire lock before timeout"));
+            return Err(lost());
         }
         ask.storage.leases.ask(id.version);
         tokio::time::sleep(LOOK).await;
     }
 }
 
+/// Somebody else has the upload.
+pub(crate) fn lost() -> Refusal {
+    Refusal::new(503, "LockTimeout", "failed to acquire lock before timeout")
+}
+
 impl Lease {
+    pub(super) fn holder(&self) -> Uuid {
+        self.holder
+    }
+
     /// What a holder does whose lease is in the row.
     pub(super) fn begin(ask: &Ask, scope: Scope, version: Uuid, holder: Uuid) -> Lease {
         let storage = ask.storage.clone();
@@ -115,19 +124,26 @@ impl Lease {
     }
 }
 
-/// Renews a lease until somebody asks for it, or it is lost.
+/// Renews a lease until it is given up or lost. Whoever asks for it stops the bytes, and then gets it when what has to be
+/// done with them is done.
 async fn renewed(storage: Storage, scope: Scope, (version, holder): (Uuid, Uuid), stop: CancellationToken) {
     loop {
         tokio::time::sleep(RENEW).await;
         let mut work = Work::new(&scope, As::Service);
         let renewed = work.service(resumable::renew(version, holder));
         let asked = match storage.db.run(&scope, work).await {
-            Ok(results) => results.of(renewed).ok().and_then(|rows| rows.first()?.get::<bool>(0).ok()),
-            Err(_) => None,
+            Ok(results) => match results.of(renewed).ok().and_then(|rows| rows.first()?.get(0).ok()) {
+                Some(asked) => asked,
+                None => {
+                    stop.cancel();
+                    return;
+                }
+            },
+            // Perhaps it is still ours next time, perhaps it is lost by then.
+            Err(_) => true,
         };
-        if asked != Some(false) {
+        if asked {
             stop.cancel();
-            return;
         }
     }
 }

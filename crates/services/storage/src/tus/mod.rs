@@ -16,7 +16,7 @@ mod location;
 mod patch;
 mod state;
 
-pub(crate) use lease::Leases;
+pub(crate) use lease::{Leases, lost};
 
 use crate::Storage;
 use crate::call::{Call, Incoming};

@@ -41,18 +41,32 @@ async fn gone_on(
 ) -> Outcome<Answer> {
     ask.check_time(&upload)?;
     let wanted = ask.wanted_of(&upload, permission)?;
-    let bucket = ask.storage.permit_key(&ask.scope(), &wanted).await?;
-    if ask.storage.progress(&upload).await? != offset {
-        return Err(conflict());
-    }
-    let limit = wanted.limit_in(&bucket);
-    if let Some(length) = head::length(&ask.call) {
-        settle(ask, &mut upload, (length, offset, limit)).await?;
-    }
-    let received = if upload.is_completed {
-        Received { offset, is_completed: true }
-    } else {
-        receive(ask, lease, &upload, (&wanted, limit, offset), body).await?
+    let permitted = ask.storage.permit_key(&ask.scope(), &wanted).await;
+    let is_there = async |upload: &Upload| match ask.storage.progress(upload).await? == offset {
+        true => Ok(()),
+        false => Err(conflict()),
+    };
+    let received = match permitted {
+        Err(refused) => {
+            // Its client may not have heard that it is complete: what is in its way is its own object.
+            if !refused.is("KeyAlreadyExists") || !ask.is_object(lease, &upload).await? {
+                return Err(refused);
+            }
+            is_there(&upload).await?;
+            Received { offset, is_completed: true }
+        }
+        Ok(bucket) => {
+            is_there(&upload).await?;
+            let limit = wanted.limit_in(&bucket);
+            if let Some(length) = head::length(&ask.call) {
+                settle(ask, &mut upload, (length, offset, limit)).await?;
+            }
+            if upload.is_completed {
+                Received { offset, is_completed: true }
+            } else {
+                receive(ask, lease, &upload, (&wanted, limit, offset), body).await?
+            }
+        }
     };
     let answer = Answer::new(StatusCode::NO_CONTENT).with("upload-offset", &received.offset.to_string());
     Ok(match received.is_completed {
@@ -116,7 +130,7 @@ pub(super) async fn receive(
     if upload.length != Some(offset) {
         return Ok(Received { offset, is_completed: false });
     }
-    ask.finish(upload, wanted).await?;
+    ask.finish(lease, upload, wanted).await?;
     Ok(Received { offset, is_completed: true })
 }
 
@@ -160,7 +174,7 @@ fn stopped() -> Refusal {
 fn refused(error: blob::Error) -> Refusal {
     match error {
         blob::Error::Offset { .. } => conflict(),
-        blob::Error::Busy => Refusal::new(503, "LockTimeout", "failed to acquire lock before timeout"),
+        blob::Error::Busy => lease::lost(),
         other => other.into(),
     }
 }

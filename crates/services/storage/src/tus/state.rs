@@ -4,7 +4,7 @@ use super::Ask;
 use super::answer::Answer;
 use super::head::Metadata;
 use super::id::{UploadId, not_found};
-use super::lease;
+use super::lease::{self, Lease};
 use crate::Storage;
 use crate::db::{As, Work};
 use crate::metadata::{http_date, parse_iso};
@@ -12,7 +12,7 @@ use crate::names::BucketName;
 use crate::refusal::{self, Outcome, Refusal};
 use crate::store::resumable::{self, Upload};
 use crate::upload::{Permission, Wanted, user_metadata};
-use http::StatusCode;
+use http::{Method, StatusCode};
 
 impl Ask {
     /// The upload that the path names.
@@ -97,18 +97,18 @@ impl Storage {
 /// `HEAD /upload/resumable/<id>`
 pub(super) async fn show(ask: Ask) -> Outcome<Answer> {
     // In a task of its own: what it makes up for is to be done also when the client is gone.
-    let work = tokio::spawn(async move { Box::pin(shown(&ask)).await });
+    let work = tokio::spawn(Box::pin(shown(ask)));
     work.await.map_err(|error| refusal::internal("Internal server error").caused_by(error))?
 }
 
-async fn shown(ask: &Ask) -> Outcome<Answer> {
+async fn shown(mut ask: Ask) -> Outcome<Answer> {
     let id = ask.upload_id()?;
     if ask.is_signed {
         ask.permission(&id.bucket, &id.key)?;
     }
     // Taking the lease ends what still appends: only then the length stays what it is said to be.
-    let (lease, upload) = lease::hold(ask, &id).await?;
-    let progress = reached(ask, &upload).await;
+    let (lease, upload) = lease::hold(&ask, &id).await?;
+    let progress = reached(&mut ask, &lease, &upload).await;
     lease.release().await;
     let answer = Answer::new(StatusCode::OK)
         .with("cache-control", "no-store")
@@ -122,11 +122,13 @@ async fn shown(ask: &Ask) -> Outcome<Answer> {
 }
 
 /// How far an upload has come. A client that hears that all is here asks for nothing more: then it has to be an object.
-async fn reached(ask: &Ask, upload: &Upload) -> Outcome<u64> {
+async fn reached(ask: &mut Ask, lease: &Lease, upload: &Upload) -> Outcome<u64> {
     ask.check_time(upload)?;
     let progress = ask.storage.progress(upload).await?;
     if !upload.is_completed && progress > 0 && upload.length == Some(progress) {
-        ask.make_up(upload).await?;
+        // As the request that brought the last byte.
+        ask.method = Method::PATCH;
+        ask.make_up(lease, upload).await?;
     }
     Ok(progress)
 }
@@ -136,31 +138,30 @@ pub(super) async fn terminate(ask: &Ask) -> Outcome<Answer> {
     let id = ask.upload_id()?;
     let permission = ask.permission(&id.bucket, &id.key)?;
     let (lease, upload) = lease::hold(ask, &id).await?;
-    let ended = end(ask, &upload, permission).await;
+    let ended = end(ask, &lease, &upload, permission).await;
     lease.release().await;
     ended.map(|()| Answer::new(StatusCode::NO_CONTENT))
 }
 
-async fn end(ask: &Ask, upload: &Upload, permission: (Permission, bool)) -> Outcome<()> {
+async fn end(ask: &Ask, lease: &Lease, upload: &Upload, permission: (Permission, bool)) -> Outcome<()> {
     ask.check_time(upload)?;
     if upload.is_completed {
         return Err(Refusal::new(400, "TusError", "Cannot terminate an already completed upload"));
     }
     let scope = ask.scope();
     ask.storage.permit_key(&scope, &ask.wanted_of(upload, permission)?).await?;
-    forget(ask, upload).await
+    forget(ask, lease, upload).await
 }
 
-/// Forgets an upload and its bytes.
-pub(super) async fn forget(ask: &Ask, upload: &Upload) -> Outcome<()> {
+/// Forgets an upload and its bytes, unless somebody else has it by now.
+pub(super) async fn forget(ask: &Ask, lease: &Lease, upload: &Upload) -> Outcome<()> {
     let scope = ask.scope();
-    // An object may have it: a request that ended before it could say so.
     let mut work = Work::new(&scope, As::Service);
-    let stored = work.service(resumable::is_stored(&upload.bucket, &upload.key, upload.version));
-    work.service(resumable::end(upload.version));
+    let ended = work.service(resumable::end(upload.version, lease.holder()));
     let results = ask.storage.db.run(&scope, work).await?;
+    let is_named: bool = results.of(ended)?.first().ok_or_else(lease::lost)?.get(0)?;
     ask.storage.machinery.blobs.discard(&ask.storage.new_key(upload.version)).await?;
-    if results.of(stored)?.is_empty() {
+    if !is_named {
         ask.storage.forget_body(upload.version).await;
     }
     Ok(())

@@ -2,15 +2,16 @@
 //!
 //! The body is written first, under a version of its own that no row names yet. Then one transaction has the row name
 //! it, and what the row named before is deleted. Killed at any point, there is either the old object or the new one;
-//! bodies that nobody names are swept later. A small body costs one round trip to the database: the caller's
-//! permission is tried in the same transaction that writes the row. For a large one it is tried before a byte is
-//! read.
+//! bodies that nobody names are swept later. A body stays where it is not known whether a row names it.
+//!
+//! The caller's permission is tried in the transaction that writes the row, so that a small body costs one round trip
+//! to the database. For a large one it is also tried before a byte is read.
 
 mod commit;
 mod form;
 mod source;
 
-pub(crate) use commit::{Finished, Stored};
+pub(crate) use commit::{Finished, NotStored, Origin, Stored};
 pub(crate) use form::{Form, Part};
 pub(crate) use source::{Source, user_metadata};
 
@@ -23,7 +24,7 @@ use crate::store::buckets::{self, Bucket};
 use crate::store::objects::{self, New};
 use blob::Written;
 use bytes::Bytes;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use uuid::Uuid;
 
 /// The longest body that is held in memory until its permission is known.
@@ -36,6 +37,8 @@ pub(crate) const CACHE_CONTROL_BYTES_MAX: usize = 1024;
 const USER_METADATA_BYTES_MAX: usize = 1 << 20;
 /// The version that policies see of a row that is only tried.
 const PROBED_VERSION: &str = "1";
+/// The longest that a body may take to come: much less than the age at which one without a row is swept.
+const COMING_MAX: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// An object as it is to be.
 #[derive(Debug, Clone)]
@@ -80,7 +83,7 @@ impl Wanted {
     }
 
     /// Checks what needs no bucket.
-    fn check(&self) -> Outcome<()> {
+    pub(crate) fn check(&self) -> Outcome<()> {
         mime::check_header(&self.mime)?;
         if self.cache_control.len() > CACHE_CONTROL_BYTES_MAX {
             return Err(refusal::invalid_request("Invalid Cache-Control header"));
@@ -140,8 +143,8 @@ impl Storage {
         let body = source.whole(SMALL_BYTES_MAX).await?;
         let wanted = source.complete(wanted)?;
         let (version, written) = self.write_small(body.clone()).await?;
-        let finished = Finished::new(version, written, first_bytes(&body));
-        self.commit_or_undo(scope, &wanted, finished, true).await
+        let finished = Finished::new(version, written, first_bytes(&body), Origin::Unasked);
+        self.commit_or_undo(scope, &wanted, finished).await
     }
 
     async fn store_large(&self, scope: &Scope, wanted: Wanted, mut source: Source) -> Outcome<Stored> {
@@ -150,7 +153,9 @@ impl Storage {
         let version = Uuid::new_v4();
         let mut writer = self.machinery.blobs.write(&self.new_key(version)).await?;
         let (mut size, mut first) = (0u64, Vec::new());
+        let until = self.coming_until();
         while let Some(piece) = source.next().await? {
+            self.check_coming(until)?;
             size += piece.len() as u64;
             if size > limit {
                 return Err(refusal::too_large());
@@ -162,8 +167,21 @@ impl Storage {
         }
         let wanted = source.complete(wanted)?;
         let written = writer.finish().await?;
-        let finished = Finished::new(version, written, first.into());
-        self.commit_or_undo(scope, &wanted, finished, false).await
+        let finished = Finished::new(version, written, first.into(), Origin::Asked);
+        self.commit_or_undo(scope, &wanted, finished).await
+    }
+
+    /// When a body that begins to come now has to be here.
+    pub(crate) fn coming_until(&self) -> SystemTime {
+        self.clock.now() + COMING_MAX
+    }
+
+    /// Refuses a body that is not here by then.
+    pub(crate) fn check_coming(&self, until: SystemTime) -> Outcome<()> {
+        if self.clock.now() <= until {
+            return Ok(());
+        }
+        Err(Refusal::new(408, "RequestTimeout", "The body of the request did not arrive in time").openly())
     }
 
     /// The name of a new body.

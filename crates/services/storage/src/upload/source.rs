@@ -103,7 +103,9 @@ impl Source {
 
 /// The user's own metadata: an object; anything else is dropped without a word.
 pub(crate) fn user_metadata(text: &str) -> Option<String> {
-    let parsed: Value = serde_json::from_str(text).ok()?;
+    // In answers it stands deeper, and has to be readable there, too.
+    let deeper = ["[[", text, "]]"].concat();
+    let [[parsed]]: [[Value; 1]; 1] = serde_json::from_str(&deeper).ok()?;
     parsed.is_object().then(|| parsed.to_string().replace("\\u0000", ""))
 }
 

@@ -4,6 +4,7 @@
 mod access;
 mod events;
 mod import;
+mod limits;
 mod lists;
 mod objects;
 mod owners;

@@ -122,6 +122,7 @@ async fn requests_that_are_wrong_are_told_so() {
     );
     let no_version = own.plain(Method::POST, "/upload/resumable", &service, &[], Body::empty()).await;
     assert_eq!(no_version.said(), (412, "Tus-Resumable Required\n"));
+    assert_eq!(no_version.header("tus-version"), "1.0.0");
     let unsigned = own.plain(Method::POST, "/upload/resumable", NONE, &[], Body::empty()).await;
     assert_eq!(unsigned.status, 400);
     assert!(unsigned.text().contains("\"statusCode\":\"403\""), "{}", unsigned.text());

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 use storage::{Machinery, Settings, Storage};
-use testkit::{Database, Postgres};
+use testkit::{Database, Postgres, Relay};
 use token::KeySet;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
@@ -145,10 +145,20 @@ async fn started(
     clock: &Arc<Ahead>,
 ) -> (Storage, blob::Store) {
     let blobs = blob::Store::disk(dir.to_owned(), blob::Durability::PageCache).await.unwrap();
-    let config = Config { user: "authenticator".to_owned(), ..database.config.clone() };
-    let pool = Pool::new(config, PoolOptions::default());
+    let pool = pool(&database.config);
     let clock: Arc<dyn Clock> = Arc::<Ahead>::clone(clock);
     (Storage::new(settings.clone(), pool, Machinery::new(blobs.clone()), clock), blobs)
+}
+
+fn pool(config: &Config) -> Pool {
+    Pool::new(Config { user: "authenticator".to_owned(), ..config.clone() }, PoolOptions::default())
+}
+
+/// The token of a user, good for so many seconds from now.
+pub fn token_for(user: u8, seconds: u64) -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let claims = json!({ "role": "authenticated", "sub": id(user), "exp": now + seconds });
+    KeySet::from_secret(SECRET).sign(&claims).unwrap()
 }
 
 pub fn id(number: u8) -> String {
@@ -196,6 +206,25 @@ impl Own {
         let mut settings = self.settings.clone();
         settings.extra_settings.clear();
         started(&settings, &self.database, &self.dir, &self.clock).await.0
+    }
+
+    /// The same, reaching its database on another way.
+    pub fn through(&mut self, relay: &Relay) {
+        self.with_pool(pool(&relay.config()));
+    }
+
+    /// The same with a single connection to its database, which whoever asked first gets next.
+    pub fn with_one_connection(&mut self) -> Pool {
+        let config = Config { user: "authenticator".to_owned(), ..self.database.config.clone() };
+        let pool = Pool::new(config, PoolOptions { max: 1, ..PoolOptions::default() });
+        self.with_pool(pool.clone());
+        pool
+    }
+
+    fn with_pool(&mut self, pool: Pool) {
+        let machinery = Machinery::new(self.blobs.clone());
+        let clock: Arc<dyn Clock> = Arc::<Ahead>::clone(&self.clock);
+        self.storage = Storage::new(self.settings.clone(), pool, machinery, clock);
     }
 
     /// Sets the clock forward.

@@ -7,6 +7,7 @@ mod form;
 mod identity;
 mod left;
 mod listing;
+mod lost;
 mod multipart;
 mod objects;
 mod world;

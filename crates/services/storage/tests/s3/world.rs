@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use storage::{Machinery, Settings, Storage};
-use testkit::{Database, Postgres};
+use testkit::{Database, Postgres, Relay};
 use token::KeySet;
 use tokio::sync::OnceCell;
 
@@ -53,6 +53,7 @@ pub struct World {
     pub database: Database,
     pub project: ProjectRef,
     blobs: blob::Store,
+    settings: Settings,
     _bodies: Bodies,
 }
 
@@ -143,10 +144,14 @@ async fn make(
         settings.s3.keys.push(storage::S3Key { access_key: access_key.to_owned(), secret_key, claims });
     }
     configure(&mut settings);
-    let config = Config { user: "authenticator".to_owned(), ..database.config.clone() };
+    let storage = storage(&settings, &blobs, &database.config);
+    World { storage, database, project, blobs, settings, _bodies: Bodies(dir) }
+}
+
+fn storage(settings: &Settings, blobs: &blob::Store, config: &Config) -> Storage {
+    let config = Config { user: "authenticator".to_owned(), ..config.clone() };
     let pool = Pool::new(config, PoolOptions::default());
-    let storage = Storage::new(settings, pool, Machinery::new(blobs.clone()), Arc::new(SystemClock));
-    World { storage, database, project, blobs, _bodies: Bodies(dir) }
+    Storage::new(settings.clone(), pool, Machinery::new(blobs.clone()), Arc::new(SystemClock))
 }
 
 /// The token of a role.
@@ -164,6 +169,11 @@ pub fn id(number: u8) -> String {
 }
 
 impl World {
+    /// The same, reaching its database on another way.
+    pub fn through(&mut self, relay: &Relay) {
+        self.storage = storage(&self.settings, &self.blobs, &relay.config());
+    }
+
     /// How many bodies there are.
     pub async fn bodies(&self) -> usize {
         self.blobs.list(&self.project, None, 1000).await.unwrap().len()
