@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use sha2::{Digest, Sha256};
 
 /// What stands for itself in what is signed: RFC 3986's unreserved characters.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -98,54 +99,74 @@ fn tidy(value: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// The lines of the signed headers. `host` is what the client called us.
-fn headers(headers: &Headers<'_>, signed: &[String], host: &str) -> String {
-    let mut text = String::new();
+/// The lines of the signed headers before the line of the host, and those behind it.
+fn lines(headers: &Headers<'_>, signed: &[String]) -> [String; 2] {
+    let [mut before, mut behind] = [String::new(), String::new()];
+    let mut text = &mut before;
     for name in signed {
+        if name == "host" {
+            text = &mut behind;
+            continue;
+        }
         text.push_str(name);
         text.push(':');
-        if name == "host" {
-            text.push_str(host);
-        } else {
-            // Cloudflare rewrites this one and keeps what the client sent.
-            let original = (name == "accept-encoding")
-                .then(|| headers.iter().find(|(n, _)| *n == "x-original-accept-encoding"))
-                .flatten()
-                .map(|(_, value)| *value);
-            let mut values = headers.iter().filter(|(n, _)| n == name).map(|(_, value)| *value);
-            let first = original.or_else(|| values.next());
-            text.push_str(&first.map(tidy).unwrap_or_default());
-            if original.is_none() {
-                for value in values {
-                    text.push(',');
-                    text.push_str(&tidy(value));
-                }
+        // Cloudflare rewrites this one and keeps what the client sent.
+        let original = (name == "accept-encoding")
+            .then(|| headers.iter().find(|(n, _)| *n == "x-original-accept-encoding"))
+            .flatten()
+            .map(|(_, value)| *value);
+        let mut values = headers.iter().filter(|(n, _)| n == name).map(|(_, value)| *value);
+        let first = original.or_else(|| values.next());
+        text.push_str(&first.map(tidy).unwrap_or_default());
+        if original.is_none() {
+            for value in values {
+                text.push(',');
+                text.push_str(&tidy(value));
             }
         }
         text.push('\n');
     }
-    text
+    [before, behind]
 }
 
-/// The parts of a canonical request that do not depend on what the client called us.
+/// A canonical request but for its path and what the client called us: everything that is long is made once.
 pub(crate) struct Canonical<'a> {
-    request: Request<'a>,
+    method: &'a str,
     query: String,
-    signed: &'a [String],
+    before_host: String,
+    behind_host: String,
+    signed: String,
     payload: &'a str,
 }
 
 impl<'a> Canonical<'a> {
-    pub(crate) fn new(request: Request<'a>, signed: &'a [String], payload: &'a str) -> Self {
-        Canonical { query: query(request.query), request, signed, payload }
+    /// `signed` must name `host`, and each header once.
+    pub(crate) fn new(request: Request<'a>, signed: &[String], payload: &'a str) -> Self {
+        let [before_host, behind_host] = lines(request.headers, signed);
+        let (query, signed) = (query(request.query), signed.join(";"));
+        Canonical { method: request.method, query, before_host, behind_host, signed, payload }
     }
 
-    /// The canonical request for a path and a host.
-    pub(crate) fn text(&self, path: &str, host: &str) -> String {
-        let Canonical { request, query, signed, payload } = self;
-        let headers = headers(request.headers, signed, host);
+    /// The canonical request for a path and a host, piece by piece.
+    fn pieces<'p>(&'p self, path: &'p str, host: &'p str) -> [&'p str; 15] {
         let path = if path.is_empty() { "/" } else { path };
-        [request.method, path, query, &headers, &signed.join(";"), payload].join("\n")
+        let Canonical { method, query, before_host, behind_host, signed, payload } = self;
+        let (before, behind, end) = (before_host.as_str(), behind_host.as_str(), "\n");
+        [method, end, path, end, query, end, before, "host:", host, end, behind, end, signed, end, payload]
+    }
+
+    /// How long it is for a path and a host.
+    pub(crate) fn len(&self, path: &str, host: &str) -> usize {
+        self.pieces(path, host).iter().map(|piece| piece.len()).sum()
+    }
+
+    /// Its SHA-256 in hexadecimal for a path and a host.
+    pub(crate) fn hash(&self, path: &str, host: &str) -> String {
+        let mut hash = Sha256::new();
+        for piece in self.pieces(path, host) {
+            hash.update(piece);
+        }
+        hex::encode(hash.finalize())
     }
 }
 
@@ -166,10 +187,14 @@ mod tests {
     fn values_of_headers_are_tidied() {
         let signed = ["host".to_owned(), "my-header1".to_owned(), "my-header2".to_owned()];
         let list = [("my-header1", " value1"), ("my-header2", "\"a   b \t c\""), ("my-header1", "value2 ")];
-        assert_eq!(
-            headers(&list, &signed, "h:1"),
-            "host:h:1\nmy-header1:value1,value2\nmy-header2:\"a b c\"\n"
-        );
+        let behind = "my-header1:value1,value2\nmy-header2:\"a b c\"\n";
+        assert_eq!(lines(&list, &signed), ["", behind]);
+        let request = Request { method: "PUT", path: "/p", query: "a", headers: &list };
+        let canonical = Canonical::new(request, &signed, "hash");
+        let text = ["PUT\n/p\na=\nhost:h:1\n", behind, "\nhost;my-header1;my-header2\nhash"].concat();
+        assert_eq!(canonical.pieces("/p", "h:1").concat(), text);
+        assert_eq!(canonical.len("/p", "h:1"), text.len());
+        assert_eq!(canonical.hash("/p", "h:1"), crate::sha256(text.as_bytes()));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What a request claims about who signed it.
 
+use std::collections::HashSet;
+
 use time::Duration;
 
 use crate::canonical::Request;
@@ -84,6 +86,11 @@ impl Presented {
         Err(Error::Missing)
     }
 
+    /// Whether a header is signed. Its name in lower case.
+    pub fn covers(&self, name: &str) -> bool {
+        self.signed_headers.iter().any(|signed| signed == name)
+    }
+
     fn from_header(request: &Request<'_>, text: &str) -> Result<Presented, Error> {
         let malformed = Error::Malformed("The authorization header that you provided is not valid.");
         let (mut credential, mut signed, mut signature) = (None, None, None);
@@ -164,11 +171,17 @@ fn lifetime(text: Option<String>) -> Result<Option<Duration>, Error> {
     Ok(Some(Duration::seconds(seconds)))
 }
 
-/// The names in their order, which clients sort; ours is what they signed.
+/// The names in their order, which clients sort; ours is what they signed. A name that came twice would have its values
+/// hashed twice.
 fn signed_headers(text: &str) -> Result<Vec<String>, Error> {
-    let names: Vec<String> = text.split(';').map(str::to_ascii_lowercase).collect();
-    if names.len() > SIGNED_HEADERS_MAX || !names.iter().any(|name| name == "host") {
-        return Err(Error::Malformed("SignedHeaders must name the host header, and no more than 64 headers"));
+    let names = text.split(';').take(SIGNED_HEADERS_MAX + 1).map(str::to_ascii_lowercase);
+    let names: Vec<String> = names.collect();
+    let different: HashSet<&str> = names.iter().map(String::as_str).collect();
+    let fits = names.len() <= SIGNED_HEADERS_MAX && different.len() == names.len();
+    if !fits || !different.contains("host") {
+        return Err(Error::Malformed(
+            "SignedHeaders must name the host header, no header twice, and no more than 64 headers",
+        ));
     }
     Ok(names)
 }
@@ -223,6 +236,12 @@ mod tests {
             "",
             &[("authorization", &HEADER.replace("aws4_request", "x")), ("x-amz-date", "20130524T000000Z")],
         );
+        let many = format!("{}host", (0..64).map(|n| format!("h{n};")).collect::<String>());
+        for signed in ["host;range;range", "Host;host", &many] {
+            let header = HEADER.replace("host;range", signed);
+            malformed("", &[("authorization", &header), ("x-amz-date", "20130524T000000Z")]);
+            malformed(&QUERY.replace("=host&", &format!("={signed}&")), &[]);
+        }
         for (from, to) in [
             ("Expires=60", "Expires=604801"),
             ("Expires=60", "Expires=x"),

@@ -124,8 +124,7 @@ impl Signer {
 
     fn signature(&self, request: &Request<'_>, names: &[String], payload: &str, stamp: &Stamp) -> String {
         let host = request.header("host").unwrap_or_default();
-        let text = Canonical::new(*request, names, payload).text(request.path, host);
-        let hash = crate::sha256(text.as_bytes());
+        let hash = Canonical::new(*request, names, payload).hash(request.path, host);
         self.key(stamp).sign(&[ALGORITHM, stamp.as_str(), &self.scope(stamp), &hash].join("\n"))
     }
 }

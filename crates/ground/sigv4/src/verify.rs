@@ -8,10 +8,11 @@ use crate::error::Error;
 use crate::key::SigningKey;
 use crate::payload::{Payload, Streaming};
 use crate::presented::{Credential, Place, Presented};
-use crate::{ALGORITHM, SKEW, sha256};
+use crate::{ALGORITHM, SKEW};
 
-/// How many spellings of a request are tried at most: each costs a hash of a few hundred bytes.
-const SPELLINGS_MAX: usize = 16;
+/// How many bytes are hashed at most to find out what a client called us: for an ordinary request that is every name
+/// that a caller can think of, for the longest that a server reads it is some.
+const HASHED_BYTES_MAX: usize = 1 << 20;
 
 /// Headers of AWS that change nothing in what a request does, or are part of what is signed anyway.
 const HARMLESS: [&str; 4] = ["x-amz-content-sha256", "x-amz-date", "x-amz-user-agent", "x-amz-cf-id"];
@@ -73,12 +74,13 @@ impl Verified {
 }
 
 impl Credential {
-    pub(crate) fn key(
+    /// The keys made of some secrets, in their order.
+    pub(crate) fn keys(
         &self,
-        secret: &str,
+        secrets: &[&str],
         stamp_day: Option<&str>,
         expected: &Expected<'_>,
-    ) -> Result<SigningKey, Error> {
+    ) -> Result<Vec<SigningKey>, Error> {
         if self.service != expected.service {
             return Err(Error::Malformed("The credential's scope names another service"));
         }
@@ -88,29 +90,35 @@ impl Credential {
         if !expected.regions.accept(&self.region) {
             return Err(Error::Mismatch);
         }
-        Ok(SigningKey::derive(secret, &self.day, &self.region, &self.service))
+        let derive = |secret: &&str| SigningKey::derive(secret, &self.day, &self.region, &self.service);
+        Ok(secrets.iter().map(derive).collect())
     }
 }
 
 impl Presented {
-    /// Whether `secret` signed the request, for us and for now.
+    /// Whether one of `secrets` signed the request, for us and for now.
     pub fn verify(
         &self,
         request: &Request<'_>,
-        secret: &str,
+        secrets: &[&str],
         expected: &Expected<'_>,
     ) -> Result<Verified, Error> {
         self.verify_time(expected.now)?;
-        let key = self.credential.key(secret, Some(self.stamp.day()), expected)?;
+        let keys = self.credential.keys(secrets, Some(self.stamp.day()), expected)?;
         let scope = self.credential.scope();
         let canonical = Canonical::new(*request, &self.signed_headers, &self.content);
-        let believed = spellings(request.path, expected).take(SPELLINGS_MAX).any(|(path, host)| {
-            let hash = sha256(canonical.text(&path, host).as_bytes());
-            key.verify(&[ALGORITHM, self.stamp.as_str(), &scope, &hash].join("\n"), &self.signature)
-        });
-        if !believed {
-            return Err(Error::Mismatch);
-        }
+        let paths = paths(request.path, expected.prefixes);
+        let mut names = expected.hosts.iter().flat_map(|host| paths.iter().map(move |path| (path, host)));
+        let mut left = HASHED_BYTES_MAX;
+        let key = loop {
+            let (path, host) = names.next().ok_or(Error::Mismatch)?;
+            left = left.checked_sub(canonical.len(path, host)).ok_or(Error::Mismatch)?;
+            let hash = canonical.hash(path, host);
+            let text = [ALGORITHM, self.stamp.as_str(), &scope, &hash].join("\n");
+            if let Some(key) = keys.iter().find(|key| key.verify(&text, &self.signature)) {
+                break key.clone();
+            }
+        };
         self.verify_coverage(request)?;
         let stamp = self.stamp.as_str().to_owned();
         Ok(Verified { payload: self.payload, key, stamp, scope, signature: self.signature.clone() })
@@ -129,29 +137,25 @@ impl Presented {
 
     /// Whoever holds a signed URL or sees a request pass must not be able to add to it what changes its meaning.
     fn verify_coverage(&self, request: &Request<'_>) -> Result<(), Error> {
-        let uncovered = request.headers.iter().any(|(name, _)| {
-            name.starts_with("x-amz-")
-                && !HARMLESS.contains(name)
-                && !self.signed_headers.iter().any(|signed| signed == name)
-        });
+        let uncovered = request
+            .headers
+            .iter()
+            .any(|(name, _)| name.starts_with("x-amz-") && !HARMLESS.contains(name) && !self.covers(name));
         if uncovered { Err(Error::Unsigned) } else { Ok(()) }
     }
 }
 
-/// Paths and hosts that the client may have meant. Some HTTP libraries escape less on the wire than what they signed,
-/// so the path is also tried as S3 itself would write it.
-fn spellings<'a>(path: &'a str, expected: &Expected<'a>) -> impl Iterator<Item = (String, &'a str)> {
+/// Paths that the client may have meant. Some HTTP libraries escape less on the wire than what they signed, so the path
+/// is also tried as S3 itself would write it.
+fn paths(path: &str, prefixes: &[String]) -> Vec<String> {
     let written = encode_path(&percent_encoding::percent_decode_str(path).decode_utf8_lossy());
-    let mut tails = vec![path.to_owned()];
+    let mut tails = vec![path];
     if written != path {
-        tails.push(written);
+        tails.push(&written);
     }
-    let hosts = expected.hosts;
-    let prefixes = expected.prefixes.iter();
-    let paths: Vec<String> = prefixes
-        .flat_map(|prefix| {
-            tails.iter().map(|tail| format!("{}{tail}", prefix.trim_end_matches('/'))).collect::<Vec<_>>()
-        })
-        .collect();
-    hosts.iter().flat_map(move |host| paths.clone().into_iter().map(move |path| (path, host.as_str())))
+    let mut paths = Vec::with_capacity(prefixes.len() * tails.len());
+    for prefix in prefixes {
+        paths.extend(tails.iter().map(|tail| [prefix.trim_end_matches('/'), tail].concat()));
+    }
+    paths
 }

@@ -20,6 +20,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const SB_FORWARDED_FOR: HeaderName = HeaderName::from_static("sb-forwarded-for");
+/// What a proxy says of how a client came to it, beside the client's address.
+const FORWARDED: [HeaderName; 5] = [
+    header::FORWARDED,
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-forwarded-prefix"),
+    HeaderName::from_static("x-forwarded-proto"),
+];
 const SB_PROJECT_REF: HeaderName = HeaderName::from_static("sb-project-ref");
 const CONTENT_PROFILE: HeaderName = HeaderName::from_static("content-profile");
 /// An answer of at most so many bytes is in the kernel's hands at once and keeps no place.
@@ -31,7 +39,8 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=ut
 pub struct Settings {
     /// Domains below which `<ref>.` names a project; lower case.
     pub base_domains: Vec<String>,
-    /// Whether a proxy in front sets `X-Forwarded-For`. Otherwise clients' own values are replaced.
+    /// Whether a proxy in front sets `X-Forwarded-For`. Otherwise clients' own values are replaced, and whatever else
+    /// they say in a proxy's name is removed.
     pub trust_forwarded: bool,
     /// Whether auth of the default project answers without a key, as the official local stack's does: clients of
     /// auth alone do not know of keys. A key that is sent has to be right all the same.
@@ -185,6 +194,11 @@ impl Gateway {
         parts.extensions.insert(id.clone());
         if service == ServiceKind::Graphql {
             parts.headers.insert(CONTENT_PROFILE, HeaderValue::from_static("graphql_public"));
+        }
+        if !self.settings.trust_forwarded {
+            for name in &FORWARDED {
+                parts.headers.remove(name);
+            }
         }
         if self.settings.trust_forwarded && parts.headers.contains_key(X_FORWARDED_FOR) {
             return;

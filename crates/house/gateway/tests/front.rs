@@ -112,6 +112,30 @@ async fn a_clients_forwarded_address_is_not_believed() {
 }
 
 #[tokio::test]
+async fn what_a_proxy_says_is_believed_where_there_is_one() {
+    let headers = [
+        &*apikey(SECRET_KEY),
+        "forwarded: host=f.test",
+        "x-forwarded-host: h.test",
+        "x-forwarded-port: 444",
+        "x-forwarded-prefix: /p",
+        "x-forwarded-proto: https",
+    ];
+    for trust_forwarded in [false, true] {
+        let house = House::open(Plan { trust_forwarded, ..Plan::default() }).await;
+        for path in ["/storage/v1/object/b/k", "/rest/v1/t"] {
+            let seen = house.send("GET", path, &headers).await.json();
+            let wanted = match trust_forwarded {
+                true => serde_json::json!(["host=f.test", "h.test", "444", "/p", "https"]),
+                false => serde_json::json!([null, null, null, null, null]),
+            };
+            assert_eq!(seen["forwarded"], wanted);
+        }
+        house.close().await;
+    }
+}
+
+#[tokio::test]
 async fn links_of_auth_need_no_key() {
     let house = House::open(Plan::default()).await;
     for path in ["/auth/v1/verify?token=x", "/auth/v1/callback", "/auth/v1/.well-known/jwks.json"] {

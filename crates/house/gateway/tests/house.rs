@@ -65,6 +65,8 @@ impl Service for Echo {
                 "authorization": header("authorization"),
                 "content-profile": header("content-profile"),
                 "x-forwarded-for": header("x-forwarded-for"),
+                "forwarded": ["forwarded", "x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix",
+                    "x-forwarded-proto"].map(header),
                 "x-request-id": header("x-request-id"),
                 "length": length,
             });
@@ -111,6 +113,7 @@ pub struct Plan {
     pub project: ProjectLimits,
     pub has_default: bool,
     pub keyless_auth: bool,
+    pub trust_forwarded: bool,
 }
 
 impl Default for Plan {
@@ -120,6 +123,7 @@ impl Default for Plan {
             project: ProjectLimits::default(),
             has_default: true,
             keyless_auth: false,
+            trust_forwarded: false,
         }
     }
 }
@@ -160,7 +164,7 @@ impl House {
         let projects = TwoProjects { first: tenant(0), second: tenant(1), has_default: plan.has_default };
         let settings = Settings {
             base_domains: vec!["rowhouse.test".to_owned()],
-            trust_forwarded: false,
+            trust_forwarded: plan.trust_forwarded,
             keyless_auth: plan.keyless_auth,
             limits: plan.limits,
         };

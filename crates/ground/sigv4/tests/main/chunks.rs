@@ -31,7 +31,7 @@ fn request(streaming: Streaming) -> (Encoder, Verified) {
     let server = Server::at("s3.amazonaws.com");
     let presented = Presented::read(&sent).expect("a signature");
     let verified =
-        presented.verify(&sent, SECRET, &server.expected("s3", at(TIME))).expect("our own signature");
+        presented.verify(&sent, &[SECRET], &server.expected("s3", at(TIME))).expect("our own signature");
     assert_eq!(verified.streaming(), Some(streaming));
     let authorization = sent.header("authorization").expect("the header").to_owned();
     if streaming == SIGNED {

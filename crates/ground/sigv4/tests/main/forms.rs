@@ -30,7 +30,7 @@ fn form() -> Fields {
 fn checked(fields: &Fields, bucket: &str) -> Result<(), Error> {
     let form = PostForm::read(fields)?;
     let server = Server::at("localhost");
-    form.verify(SECRET, &server.expected("s3", at(TIME)))?;
+    form.verify(&[SECRET], &server.expected("s3", at(TIME)))?;
     form.policy.check(fields, bucket, at(TIME))
 }
 

@@ -26,11 +26,11 @@ fn suite(method: &str, path: &str, query: &str, headers: &Headers<'_>, signed: &
     let secret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
     let presented = Presented::read(&request).expect("a signature");
     presented
-        .verify(&request, secret, &expected)
+        .verify(&request, &[secret], &expected)
         .unwrap_or_else(|error| panic!("{method} {path}?{query}: {error}"));
-    assert_eq!(presented.verify(&request, "another", &expected).err(), Some(Error::Mismatch));
+    assert_eq!(presented.verify(&request, &["another"], &expected).err(), Some(Error::Mismatch));
     let other = Request { path: "/other", ..request };
-    assert_eq!(presented.verify(&other, secret, &expected).err(), Some(Error::Mismatch));
+    assert_eq!(presented.verify(&other, &[secret], &expected).err(), Some(Error::Mismatch));
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn signature_of(method: &str, path: &str, query: &str, headers: &Headers<'_>, pa
     let presented = Presented::read(&sent).expect("a signature");
     assert_eq!(presented.credential.access_key, ACCESS_KEY);
     let server = Server::at(S3_HOST);
-    presented.verify(&sent, SECRET, &server.expected("s3", at(S3_TIME))).expect("our own signature");
+    presented.verify(&sent, &[SECRET], &server.expected("s3", at(S3_TIME))).expect("our own signature");
     let authorization = sent.header("authorization").expect("the header");
     authorization.rsplit('=').next().expect("the signature").to_owned()
 }
@@ -115,7 +115,7 @@ fn presigned(
     all.extend(headers);
     let request = Request { method, path: "/test.txt", query, headers: &all };
     let server = Server::at(S3_HOST);
-    Presented::read(&request)?.verify(&request, SECRET, &server.expected("s3", now))
+    Presented::read(&request)?.verify(&request, &[SECRET], &server.expected("s3", now))
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn clocks_may_be_a_little_apart() {
     let server = Server::at(S3_HOST);
     let verified = |minutes| {
         let now = at(S3_TIME) + Duration::minutes(minutes);
-        presented.verify(&request, SECRET, &server.expected("s3", now)).map(|_| ())
+        presented.verify(&request, &[SECRET], &server.expected("s3", now)).map(|_| ())
     };
     assert_eq!([verified(-15), verified(0), verified(15)], [Ok(()); 3]);
     assert_eq!([verified(-16), verified(16)], [Err(Error::Skewed); 2]);
@@ -182,12 +182,36 @@ fn the_names_we_go_by() {
         hosts: hosts.iter().map(|h| (*h).to_owned()).collect(),
         prefixes: prefixes.iter().map(|p| (*p).to_owned()).collect(),
     };
-    let verified =
-        |server: Server| presented.verify(&received, SECRET, &server.expected("s3", at(S3_TIME))).map(|_| ());
+    let verified = |server: Server| {
+        presented.verify(&received, &[SECRET], &server.expected("s3", at(S3_TIME))).map(|_| ())
+    };
     assert_eq!(verified(server(&["10.0.0.1:8080", "proxy.example.com"], &["", "/storage/v1/s3/"])), Ok(()));
     assert_eq!(verified(server(&["10.0.0.1:8080"], &["/storage/v1/s3"])), Err(Error::Mismatch));
     assert_eq!(verified(server(&["proxy.example.com"], &[""])), Err(Error::Mismatch));
     assert_eq!(verified(server(&[], &[])), Err(Error::Mismatch));
+}
+
+/// A request that is signed for one of many names, with a header of so many bytes.
+fn tried(names: usize, bytes: usize) -> Result<(), Error> {
+    let long = "x".repeat(bytes);
+    let headers = [("host", S3_HOST), ("x-amz-meta-long", long.as_str())];
+    let request = Request { method: "GET", path: "/", query: "", headers: &headers };
+    let signed = signer("s3").sign(&request, NOTHING, at(S3_TIME));
+    let mut sent = headers.to_vec();
+    sent.extend(signed.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    let request = Request { headers: &sent, ..request };
+    let mut hosts: Vec<String> = (1..names).map(|n| format!("h{n}")).collect();
+    hosts.push(S3_HOST.to_owned());
+    let server = Server { hosts, prefixes: vec![String::new()] };
+    let expected = server.expected("s3", at(S3_TIME));
+    Presented::read(&request)?.verify(&request, &["another", SECRET], &expected).map(|_| ())
+}
+
+#[test]
+fn names_are_tried_as_far_as_hashing_them_is_cheap() {
+    assert_eq!(tried(50, 8 << 10), Ok(()), "an ordinary request by all names");
+    assert_eq!(tried(5, 100 << 10), Ok(()));
+    assert_eq!(tried(16, 100 << 10), Err(Error::Mismatch), "more than a mebibyte to be hashed");
 }
 
 #[test]
@@ -204,7 +228,7 @@ fn regions_and_services() {
         let server = Server::at(S3_HOST);
         let mut expected = server.expected(service, at(S3_TIME));
         expected.regions = Regions { ours: "local", enforced };
-        Presented::read(&request)?.verify(&request, SECRET, &expected).map(|_| ())
+        Presented::read(&request)?.verify(&request, &[SECRET], &expected).map(|_| ())
     };
     for region in ["local", "us-east-1", "auto", ""] {
         assert_eq!(verified(region, false, "s3"), Ok(()), "{region}");

@@ -13,6 +13,8 @@ use time::OffsetDateTime;
 
 /// How many names of ours a signature is tried with.
 const HOSTS_MAX: usize = 5;
+/// The longest prefix that is believed.
+const PREFIX_BYTES_MAX: usize = 1024;
 
 /// A request whose signer is known.
 pub(super) struct Signed {
@@ -43,7 +45,7 @@ impl<'a> Here<'a> {
         }
         add(&mut hosts, public_host.to_owned());
         add(&mut prefixes, call.prefix.trim_end_matches('/').to_owned());
-        if let Some(prefix) = call.header("x-forwarded-prefix") {
+        if let Some(prefix) = call.header("x-forwarded-prefix").filter(|prefix| is_prefix(prefix)) {
             let prefix = prefix.trim_end_matches('/');
             add(&mut prefixes, prefix.to_owned());
             add(&mut prefixes, [prefix, call.prefix.trim_end_matches('/')].concat());
@@ -62,6 +64,12 @@ impl<'a> Here<'a> {
             now: self.now,
         }
     }
+}
+
+/// Whether a proxy may have taken this off a path. Clients can say it too. What follows it is `/s3/…`: had it such a part
+/// itself, it could turn a part of a key that was signed into the bucket.
+fn is_prefix(text: &str) -> bool {
+    text.starts_with('/') && text.len() <= PREFIX_BYTES_MAX && text.split('/').all(|part| part != "s3")
 }
 
 /// The host and the path of a URL.
@@ -117,32 +125,22 @@ fn claim<'a>(storage: &'a Storage, credential: &Credential, token: Option<&str>)
 }
 
 impl Claim<'_> {
-    /// What `verify` says with the first secret that is right.
-    fn verify<T>(&self, storage: &Storage, verify: impl Fn(&str) -> Result<T, sigv4::Error>) -> Outcome<T> {
-        let secrets: Vec<&str> = match self {
+    fn secrets<'a>(&'a self, storage: &'a Storage) -> Vec<&'a str> {
+        match self {
             Claim::Key(key) => vec![key.secret_key.expose()],
             Claim::Session(_) => storage.settings.s3.session_secrets.iter().map(|s| s.expose()).collect(),
-        };
-        let mut last = sigv4::Error::Mismatch;
-        for secret in secrets {
-            match verify(secret) {
-                Ok(verified) => return Ok(verified),
-                Err(error) => last = error,
-            }
-            if last != sigv4::Error::Mismatch {
-                break;
-            }
         }
-        Err(last.into())
     }
 
-    fn identity(self, storage: &Storage, call: &Call) -> Outcome<Identity> {
+    /// For whom it speaks, once a signature has been found right. A session's token is checked before that: it costs
+    /// less.
+    fn identity(&self, storage: &Storage, call: &Call) -> Outcome<Identity> {
         match self {
             Claim::Key(key) => {
                 let claims = serde_json::from_str(&key.claims).unwrap_or_default();
                 Ok(Identity::of_claims(&claims, key.claims.to_string(), String::new()))
             }
-            Claim::Session(token) => caller::verify(&token, &storage.settings, call.unix_seconds()),
+            Claim::Session(token) => caller::verify(token, &storage.settings, call.unix_seconds()),
         }
     }
 }
@@ -161,18 +159,38 @@ pub(super) fn of_request(storage: &Storage, call: &Call) -> Outcome<Option<Signe
         Err(sigv4::Error::Missing) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
+    check_texts(call, &presented)?;
     let here = Here::of(storage, call);
     let claim = claim(storage, &presented.credential, presented.token.as_deref())?;
-    let verified = claim.verify(storage, |secret| presented.verify(&request, secret, &here.expected()))?;
-    Ok(Some(Signed { identity: claim.identity(storage, call)?, verified }))
+    let identity = claim.identity(storage, call)?;
+    let verified = presented.verify(&request, &claim.secrets(storage), &here.expected())?;
+    Ok(Some(Signed { identity, verified }))
+}
+
+/// Headers that are signed, or that must be, are text: the signature would not see others, and whoever reads them might.
+/// Of AWS's only metadata may be more than ASCII.
+fn check_texts(call: &Call, presented: &Presented) -> Outcome<()> {
+    for (name, value) in &call.headers {
+        let name = name.as_str();
+        let is_free = !name.starts_with("x-amz-") || name.starts_with("x-amz-meta-");
+        let is_text = match is_free {
+            true => std::str::from_utf8(value.as_bytes()).is_ok(),
+            false => value.to_str().is_ok(),
+        };
+        if !is_text && (presented.covers(name) || name.starts_with("x-amz-")) {
+            return Err(refused::invalid_argument(format!("The header {name} is no text")));
+        }
+    }
+    Ok(())
 }
 
 /// The signer of a form's policy.
 pub(super) fn of_form(storage: &Storage, call: &Call, form: &PostForm) -> Outcome<Identity> {
     let here = Here::of(storage, call);
     let claim = claim(storage, &form.credential, form.token.as_deref())?;
-    claim.verify(storage, |secret| form.verify(secret, &here.expected()))?;
-    claim.identity(storage, call)
+    let identity = claim.identity(storage, call)?;
+    form.verify(&claim.secrets(storage), &here.expected())?;
+    Ok(identity)
 }
 
 /// A request that nobody signed.
@@ -189,5 +207,16 @@ mod tests {
         assert_eq!(public("https://a.example/storage/v1"), ("a.example", "/storage/v1"));
         assert_eq!(public("http://127.0.0.1:54321"), ("127.0.0.1:54321", ""));
         assert_eq!(public(""), ("", ""));
+    }
+
+    #[test]
+    fn prefixes_hold_nothing_of_the_protocol() {
+        for good in ["/", "/api", "/api/storage/v1/", "/s3x/as3"] {
+            assert!(is_prefix(good), "{good}");
+        }
+        for bad in ["", "api", "/s3", "/storage/v1/s3", "/storage/v1/s3/b/k", "/s3/"] {
+            assert!(!is_prefix(bad), "{bad}");
+        }
+        assert!(!is_prefix(&["/", &"a".repeat(PREFIX_BYTES_MAX)].concat()));
     }
 }

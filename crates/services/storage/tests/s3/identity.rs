@@ -59,6 +59,10 @@ async fn sessions_need_a_good_token_and_the_public_key() {
     let forged = format!("{}AAAA", user(1).trim_end_matches(|c| c != '.'));
     let answer = Client::session(&world, &forged).get("/").await;
     assert_eq!(answer.refusal(), (403, "AccessDenied"));
+    // The token is looked at first: what nobody could be is not hashed for.
+    let mut s3 = Client::session(&world, &forged);
+    s3.signer.secret.push('x');
+    assert_eq!(s3.get("/").await.refusal(), (403, "AccessDenied"));
     let token = user(1);
     let mut s3 = Client::session(&world, &token);
     s3.signer.secret.push('x');
@@ -136,6 +140,65 @@ async fn urls_are_good_for_what_they_were_signed_for() {
     assert_eq!(s3.raw("GET", &late, &host, Vec::new()).await.refusal(), (400, "ExpiredToken"));
     let day = s3.presigned("GET", "/seen/theirs", Duration::days(1));
     s3.raw("GET", &day, &host, Vec::new()).await.ok();
+}
+
+#[tokio::test]
+async fn a_prefix_of_the_clients_makes_no_bucket_of_a_key() {
+    let world = ruled().await;
+    let s3 = Client::of(&world);
+    let signed = |path: &str| {
+        let request = sigv4::Request { method: "PUT", path, query: "", headers: &[("host", HOST)] };
+        s3.signer.presign(&request, Duration::minutes(1), s3.now())
+    };
+    // A URL for a file of a user's, who chose its name.
+    let query = signed("/storage/v1/s3/seen/42/s3/hidden/theirs");
+    let target = format!("/s3/hidden/theirs?{query}");
+    for prefix in ["/storage/v1/s3/seen/42", "/storage/v1/s3/seen/42/"] {
+        let headers = [("host", HOST), ("x-forwarded-prefix", prefix)];
+        let answer = s3.raw("PUT", &target, &headers, b"hers".to_vec()).await;
+        assert_eq!(answer.refusal(), (403, "SignatureDoesNotMatch"));
+    }
+    assert_eq!(&s3.get("/hidden/theirs").await.ok().bytes[..], b"x");
+    // A proxy's own is believed.
+    let target = format!("/s3/seen/42/s3/hidden/theirs?{query}");
+    let headers = [("host", HOST), ("x-forwarded-prefix", "/storage/v1")];
+    s3.raw("PUT", &target, &headers, b"theirs".to_vec()).await.ok();
+    assert_eq!(&s3.get("/seen/42/s3/hidden/theirs").await.ok().bytes[..], b"theirs");
+}
+
+#[tokio::test]
+async fn headers_that_are_no_text_pass_by_no_signature() {
+    let world = ruled().await;
+    let s3 = Client::of(&world);
+    let send = async |url: &str, headers: &[(&str, &[u8])]| {
+        let mut request = http::Request::builder().method("PUT").uri(url).header("host", HOST);
+        for (name, value) in headers {
+            request = request.header(*name, http::HeaderValue::from_bytes(value).unwrap());
+        }
+        let request = request.body(axum::body::Body::from("new")).unwrap();
+        world.storage.handle(request).await.status().as_u16()
+    };
+    let url = s3.presigned("PUT", "/seen/new", Duration::minutes(1));
+    for (name, value) in [
+        ("x-amz-meta-role", &b"admin\xff"[..]),
+        ("x-amz-copy-source", &b"hidden/theirs\xff"[..]),
+        ("x-amz-copy-source", "hidden/\u{fc}".as_bytes()),
+    ] {
+        assert_eq!(send(&url, &[(name, value)]).await, 400, "{name}");
+    }
+    // One that is signed, behind one that would be read in its place.
+    let headers = [("host", HOST), ("if-none-match", "*")];
+    let request = sigv4::Request { method: "PUT", path: "/s3/seen/theirs", query: "", headers: &headers };
+    let query = s3.signer.presign(&request, Duration::minutes(1), s3.now());
+    let url = format!("/s3/seen/theirs?{query}");
+    assert_eq!(send(&url, &[("if-none-match", b"\xff"), ("if-none-match", b"*")]).await, 400);
+    assert_eq!(send(&url, &[("if-none-match", b"*")]).await, 412);
+    assert_eq!(&s3.get("/seen/theirs").await.ok().bytes[..], b"x");
+    // What is none of these is nobody's business, and text in metadata need not be ASCII.
+    let url = s3.presigned("PUT", "/seen/new", Duration::minutes(1));
+    assert_eq!(send(&url, &[("x-city", b"S\xe3o Paulo")]).await, 200);
+    let headers = [("x-amz-meta-name", "\u{fc}")];
+    assert_eq!(s3.send("PUT", "/seen/named", &headers, b"x").await.status, 200);
 }
 
 #[tokio::test]
