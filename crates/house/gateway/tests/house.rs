@@ -57,6 +57,14 @@ impl Service for Echo {
             }
             let length = body.collect().await.map(|body| body.to_bytes().len()).ok();
             let header = |name: &str| parts.headers.get(name).map(|v| v.to_str().unwrap().to_owned());
+            let forwarded = [
+                "forwarded",
+                "x-forwarded-host",
+                "x-forwarded-port",
+                "x-forwarded-prefix",
+                "x-forwarded-proto",
+            ]
+            .map(header);
             let said = json!({
                 "service": self.name,
                 "method": parts.method.as_str(),
@@ -65,8 +73,7 @@ impl Service for Echo {
                 "authorization": header("authorization"),
                 "content-profile": header("content-profile"),
                 "x-forwarded-for": header("x-forwarded-for"),
-                "forwarded": ["forwarded", "x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix",
-                    "x-forwarded-proto"].map(header),
+                "forwarded": forwarded,
                 "x-request-id": header("x-request-id"),
                 "length": length,
             });

@@ -12,6 +12,8 @@ use pg::Row;
 #[derive(Debug, Clone)]
 pub(crate) struct Found {
     pub(crate) bucket: String,
+    /// Whether anybody may read what is in the bucket.
+    pub(crate) is_public: bool,
     pub(crate) key: String,
     pub(crate) id: String,
     /// Names the body.
@@ -80,6 +82,7 @@ impl Found {
         let word = |at: usize| row.text(at).unwrap_or_default().to_owned();
         Ok(Some(Found {
             bucket: bucket.to_owned(),
+            is_public: row.get(0)?,
             key: key.to_owned(),
             id: id.to_owned(),
             version: word(2),

@@ -1,6 +1,7 @@
 //! Types of files: which a bucket takes, and which are what they say.
 
 use crate::refusal::{self, Outcome};
+use http::HeaderValue;
 
 /// The type of what says none.
 pub(crate) const DEFAULT: &str = "application/octet-stream";
@@ -11,10 +12,28 @@ const ENTRY_CHARS_MAX: usize = 1000;
 pub(crate) fn check_header(text: &str) -> Outcome<()> {
     let essence = essence(text);
     let Some((kind, sub)) = essence.split_once('/') else { return Err(refusal::invalid_content_type()) };
-    if is_token(kind) && is_token(sub) && text.len() <= ENTRY_CHARS_MAX {
-        Ok(())
-    } else {
-        Err(refusal::invalid_content_type())
+    // What cannot be sent back would be served without a type, and be whatever a browser takes it for.
+    let fits = text.len() <= ENTRY_CHARS_MAX && HeaderValue::from_str(text).is_ok();
+    if is_token(kind) && is_token(sub) && fits { Ok(()) } else { Err(refusal::invalid_content_type()) }
+}
+
+/// The type under which a file is served: its own, if browsers can do something with that.
+pub(crate) fn served(mime: &str) -> &str {
+    let is_one = check_header(mime).is_ok() && essence(mime) != "*/*";
+    if is_one { mime } else { DEFAULT }
+}
+
+/// Whether browsers that open a file of the type run nothing that is in it. Of a type that nobody knows they do not.
+pub(crate) fn is_inert(mime: &str) -> bool {
+    let essence = essence(mime).to_ascii_lowercase();
+    let (kind, sub) = essence.split_once('/').unwrap_or_default();
+    match kind {
+        "image" | "audio" | "video" | "font" => !sub.contains("xml") && !sub.contains("svg"),
+        "text" => matches!(sub, "plain" | "css" | "csv" | "javascript" | "markdown"),
+        "application" => {
+            matches!(sub, "octet-stream" | "pdf" | "json" | "javascript" | "wasm" | "zip" | "gzip")
+        }
+        _ => false,
     }
 }
 
@@ -125,11 +144,35 @@ mod tests {
     }
 
     #[test]
+    fn types_that_run_nothing() {
+        for inert in ["image/png", "IMAGE/*", "video/mp4", "text/plain; charset=utf-8", "application/pdf"] {
+            assert!(is_inert(inert), "{inert}");
+        }
+        for other in [
+            "text/html",
+            "image/svg+xml",
+            "Image/SVG+XML; charset=utf-8",
+            "application/xhtml+xml",
+            "text/xml",
+            "application/xml",
+            "unknown/unknown",
+            "multipart/x-mixed-replace",
+            "",
+        ] {
+            assert!(!is_inert(other), "{other}");
+        }
+        assert_eq!(served("image/svg+xml"), "image/svg+xml");
+        for unusable in ["", "x", "*/*", "*/*; q=1", "a/b\n"] {
+            assert_eq!(served(unusable), DEFAULT, "{unusable}");
+        }
+    }
+
+    #[test]
     fn headers_and_entries() {
         for good in ["text/plain", "image/svg+xml", "a/b; charset=x"] {
             assert!(check_header(good).is_ok(), "{good}");
         }
-        for bad in ["", "nonsense", "a/", "/b", "a b/c", "a/b c"] {
+        for bad in ["", "nonsense", "a/", "/b", "a b/c", "a/b c", "image/png;\n", "image/png; a=\u{e9}"] {
             assert!(check_header(bad).is_err(), "{bad}");
         }
         assert!(check_entry("image/*").is_ok() && check_entry("*").is_ok());

@@ -4,6 +4,7 @@ use crate::Storage;
 use crate::call::Call;
 use crate::find::Found;
 use crate::metadata::{http_date, parse_http_date};
+use crate::mime;
 use crate::refusal::{self, Outcome};
 use axum::body::Body;
 use blob::Reading;
@@ -130,11 +131,8 @@ impl Storage {
         if let Some(list) = call.header(header::IF_NONE_MATCH)
             && !matches(list, &found.etag())
         {
-            set(
-                &mut headers,
-                header::CACHE_CONTROL,
-                &format!("{}, must-revalidate", found.metadata.cache_control),
-            );
+            let text = own_word(call, found, Manner::default());
+            set(&mut headers, header::CACHE_CONTROL, &format!("{text}, must-revalidate"));
         }
         answer(StatusCode::OK, headers, Body::empty())
     }
@@ -146,6 +144,7 @@ impl Storage {
         // A page of a user's would run its scripts in the name of this host.
         let is_page = metadata.mimetype.to_ascii_lowercase().contains("text/html");
         set(&mut headers, header::CONTENT_TYPE, if is_page { "text/plain" } else { &metadata.mimetype });
+        disarm(&mut headers);
         set(&mut headers, header::ETAG, &found.etag());
         if let Some(at) = found.modified() {
             set(&mut headers, header::LAST_MODIFIED, &http_date(at));
@@ -155,6 +154,9 @@ impl Storage {
             Some(at) => set(&mut headers, header::EXPIRES, &http_date(at)),
             None => set(&mut headers, header::CACHE_CONTROL, &self.cache_control(call, found)),
         }
+        if is_private(found, manner) {
+            headers.insert(header::VARY, HeaderValue::from_static("authorization, apikey"));
+        }
         if let Some(name) = call.query("download") {
             set(&mut headers, header::CONTENT_DISPOSITION, &disposition(name));
         }
@@ -163,7 +165,7 @@ impl Storage {
 
     /// The object's own word for caches, with what those are told that ask whether it still holds.
     fn cache_control(&self, call: &Call, found: &Found) -> String {
-        let mut text = found.metadata.cache_control.clone();
+        let mut text = own_word(call, found, Manner::default());
         if let Some(list) = call.header(header::IF_NONE_MATCH).filter(|_| call.method != Method::HEAD) {
             if let Some(seconds) = self.settings.s_maxage.filter(|seconds| *seconds > 0) {
                 text.push_str(&format!(", s-maxage={seconds}"));
@@ -178,6 +180,34 @@ impl Storage {
     /// The name of the body of a version; nothing when it can be none of ours.
     pub(crate) fn body_key(&self, version: &str) -> Option<blob::Key> {
         Some(blob::Key::new(&self.settings.project, version.parse().ok()?))
+    }
+}
+
+/// Whether not everybody who knows the URL may read it.
+fn is_private(found: &Found, manner: Manner) -> bool {
+    !found.is_public && manner.expires.is_none()
+}
+
+/// The object's own word for caches. Those that others share keep nothing that was sent for an `Authorization`; who
+/// comes with a key alone sends none, so that it has to be said.
+pub(crate) fn own_word(call: &Call, found: &Found, manner: Manner) -> String {
+    let text = &found.metadata.cache_control;
+    if is_private(found, manner) && call.caller.is_some() {
+        return ["private, ", text].concat().trim_end_matches(", ").to_owned();
+    }
+    text.clone()
+}
+
+/// Has browsers that open a file take it for what it says it is, and run nothing in it in the name of this host.
+pub(crate) fn disarm(headers: &mut HeaderMap) {
+    let named = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let (is_usable, is_inert) = (mime::served(named) == named, mime::is_inert(mime::served(named)));
+    if !is_usable {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(mime::DEFAULT));
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if !is_inert {
+        headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
     }
 }
 

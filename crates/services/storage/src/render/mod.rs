@@ -105,7 +105,7 @@ async fn show(storage: &Storage, call: &Call, pictures: &Pictures, view: &View) 
     add_transformations(&mut headers, transform);
     let negotiated = transform.format.is_none();
     if negotiated {
-        headers.insert(header::VARY, HeaderValue::from_static("accept"));
+        headers.append(header::VARY, HeaderValue::from_static("accept"));
     }
     if serve::is_known(&call.headers, found) {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(0));
@@ -116,6 +116,8 @@ async fn show(storage: &Storage, call: &Call, pictures: &Pictures, view: &View) 
     }
     let accepted = if negotiated { accepted(&call.headers) } else { None };
     let options = transform.options(accepted, storage.settings.images.pixels_max);
+    // That was for the source, which may say that it is anything.
+    headers.remove(header::CONTENT_SECURITY_POLICY);
     let rendered = pictures.rendered(storage, found, &options).await?;
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(rendered.content_type));
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(rendered.bytes.len()));

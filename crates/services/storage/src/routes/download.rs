@@ -10,6 +10,7 @@ use crate::serve::Manner;
 use crate::signed;
 use axum::body::Body;
 use http::{Method, Response};
+use serde_json::Value;
 
 /// `GET|HEAD /object/public/…`: anybody, of public buckets.
 pub(crate) async fn public(storage: &Storage, call: &Call, target: &Target) -> Outcome<Response<Body>> {
@@ -72,8 +73,12 @@ pub(crate) async fn signed(storage: &Storage, call: &Call, target: &Target) -> O
         .ok_or_else(|| refusal::schema("querystring must have required property 'token'"))?;
     let claims =
         signed::check_download(&storage.settings, token, &target.bucket, &target.key, call.unix_seconds())?;
+    // Whoever was given a smaller picture was not given the picture.
+    if claims.get("transformations").and_then(Value::as_str).is_some_and(|text| !text.is_empty()) {
+        return Err(refusal::invalid_signature("Invalid signature"));
+    }
     let scope = call.scope(Identity::service(), "storage.object.get_signed");
     let found = storage.find(&scope, Right::Token, &target.bucket, &target.key).await?;
-    let expires = claims.get("exp").and_then(serde_json::Value::as_u64);
+    let expires = claims.get("exp").and_then(Value::as_u64);
     storage.serve(call, &found, Manner { expires }).await
 }

@@ -131,14 +131,11 @@ pub(super) async fn get(ask: &Ask<'_>, bucket: &BucketName, key: &str) -> Outcom
 
 async fn get_once(ask: &Ask<'_>, bucket: &BucketName, key: &str) -> Outcome<Response<Body>> {
     let found = find(ask, bucket, key, "storage.s3.object.get").await?;
-    let (status, mut headers, range) = described(ask, &found)?;
+    let (status, headers, range) = described(ask, &found)?;
     if status == StatusCode::NOT_MODIFIED {
         return Ok(serve::answer(status, headers, Body::empty()));
     }
     let reading = ask.storage.read(&found, range).await?;
-    // A URL can be opened in a browser: pages of users' must not run there in the name of this host.
-    headers.insert("content-security-policy", HeaderValue::from_static("sandbox"));
-    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
     Ok(serve::answer_with(status, headers, reading))
 }
 
@@ -159,6 +156,8 @@ fn described(ask: &Ask<'_>, found: &Found) -> Outcome<Described> {
         return Err(Refusal::new(416, "InvalidPartNumber", message));
     }
     overrides(call, &mut headers);
+    // A URL can be opened in a browser.
+    serve::disarm(&mut headers);
     let size = found.metadata.size;
     match serve::part(serve::range_of(&call.headers, found), size) {
         Part::Whole => Ok((StatusCode::OK, headers, None)),

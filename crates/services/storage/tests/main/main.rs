@@ -12,4 +12,5 @@ mod pages;
 mod purges;
 mod races;
 mod scripts;
+mod serving;
 mod world;
