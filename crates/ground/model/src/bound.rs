@@ -8,10 +8,11 @@ use serde_json::{Map, Value};
 /// The member of a key's stored settings that holds its claims. It has no dot, so that it is no setting's name.
 const CLAIMS: &str = "claims";
 /// Parts of the form `first.second`; the first ones here are not the owner's to set.
-const RESERVED_PREFIXES: [&str; 17] = [
+const RESERVED_PREFIXES: [&str; 18] = [
     "request",
     "response",
     "rowhouse",
+    "storage",
     "pgrst",
     "supabase",
     "plpgsql",
@@ -255,6 +256,8 @@ mod tests {
             "rowhouse.app_id",
             "Rowhouse.App_Id",
             "response.status",
+            "storage.operation",
+            "Storage.events",
             "pgrst.db_schemas",
             "plpgsql.variable_conflict",
         ] {

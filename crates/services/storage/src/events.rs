@@ -127,7 +127,13 @@ impl Storage {
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::AUTHORIZATION, format!("Bearer {}", listener.key.expose()))
             .body(Bytes::from(body));
-        let Ok(request) = request else { return true };
+        let request = match request {
+            Ok(request) => request,
+            Err(error) => {
+                tracing::warn!(project = %self.settings.project, %error, "the listener of events cannot be asked");
+                return false;
+            }
+        };
         let limits = outbound::Limits { timeout: SEND_TIMEOUT, body: ANSWER_BYTES_MAX };
         match listener.outbound.send(request, limits).await {
             Ok(answer) if answer.status().is_success() => true,

@@ -13,7 +13,8 @@ pub(crate) fn check_header(text: &str) -> Outcome<()> {
     let essence = essence(text);
     let Some((kind, sub)) = essence.split_once('/') else { return Err(refusal::invalid_content_type()) };
     // What cannot be sent back would be served without a type, and be whatever a browser takes it for.
-    let fits = text.len() <= ENTRY_CHARS_MAX && HeaderValue::from_str(text).is_ok();
+    let can_be_sent = text.is_ascii() && HeaderValue::from_str(text).is_ok();
+    let fits = text.len() <= ENTRY_CHARS_MAX && can_be_sent;
     if is_token(kind) && is_token(sub) && fits { Ok(()) } else { Err(refusal::invalid_content_type()) }
 }
 

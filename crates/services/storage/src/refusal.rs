@@ -224,7 +224,8 @@ fn of_state(state: &str, message: &str) -> Refusal {
         "42501" => of_privilege(message),
         "23505" => exists("ResourceAlreadyExists"),
         "23503" => no_relation(),
-        "22P02" => invalid_request_parameter(),
+        // What is not of its type, and texts that PostgreSQL cannot keep: those with a NUL.
+        "22P02" | "22P05" | "22021" => invalid_request_parameter(),
         // A role that the database does not know, named by a token.
         "22023" if message.starts_with("role ") => denied("Access denied: Invalid role"),
         "57014" => {
@@ -286,6 +287,9 @@ mod tests {
         assert_eq!(invalid_range().fault.status.as_u16(), 416);
         assert_eq!(of_state("57014", "").fault.status.as_u16(), 544);
         assert_eq!(of_state("XX000", "").fault.status.as_u16(), 500);
+        for unkept in ["22021", "22P05"] {
+            assert_eq!(of_state(unkept, "").inner, 400, "{unkept}");
+        }
         assert_eq!(disabled("x").fault.status.as_u16(), 403);
     }
 

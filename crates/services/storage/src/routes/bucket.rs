@@ -135,7 +135,11 @@ impl Storage {
         let there = work.service(lock);
         let holds = work.service(look);
         let deleted = work.caller(buckets::delete(id.as_str()));
-        let results = self.db.run(scope, work).await?;
+        let results = self.db.run(scope, work).await.map_err(|error| match error.sqlstate() {
+            // An upload came in between.
+            Some("23503") => refusal::not_empty().caused_by(error),
+            _ => error.into(),
+        })?;
         if results.of(there)?.is_empty() {
             return Err(refusal::no_bucket());
         }

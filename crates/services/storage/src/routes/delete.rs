@@ -49,13 +49,17 @@ impl Storage {
         let mut work = Work::new(scope, As::Service);
         let held = work.service(objects::hold(bucket.as_str(), key.as_str()));
         let deleted = work.caller(objects::delete(bucket.as_str(), key.as_str()));
-        let results = self.db.run(scope, work).await?;
-        if results.of(held)?.is_empty() {
-            return Err(refusal::no_key());
-        }
-        let row = results.of(deleted)?.first().ok_or_else(|| refusal::denied("Access denied"))?;
-        self.forget_version(row.text(0)).await;
-        Ok(())
+        let (storage, scope) = (self.clone(), scope.clone());
+        to_the_end(async move {
+            let results = storage.db.run(&scope, work).await?;
+            if results.of(held)?.is_empty() {
+                return Err(refusal::no_key());
+            }
+            let row = results.of(deleted)?.first().ok_or_else(|| refusal::denied("Access denied"))?;
+            storage.forget_version(row.text(0)).await;
+            Ok(())
+        })
+        .await
     }
 
     /// Deletes those of some objects that the caller may delete; their rows as JSON.
@@ -67,9 +71,23 @@ impl Storage {
     ) -> Outcome<Vec<String>> {
         let mut work = Work::new(scope, As::Caller);
         let deleted = work.caller(objects::delete_of(bucket.as_str(), keys));
-        let results = self.db.run(scope, work).await?;
-        let deleted = results.of(deleted)?;
-        self.forget_versions(deleted.iter().filter_map(|row| row.text(1).map(str::to_owned)).collect()).await;
-        Ok(deleted.iter().map(|row| row.text(0).unwrap_or_default().to_owned()).collect())
+        let (storage, scope) = (self.clone(), scope.clone());
+        to_the_end(async move {
+            let results = storage.db.run(&scope, work).await?;
+            let rows = results.of(deleted)?;
+            storage
+                .forget_versions(rows.iter().filter_map(|row| row.text(1).map(str::to_owned)).collect())
+                .await;
+            Ok(rows.iter().map(|row| row.text(0).unwrap_or_default().to_owned()).collect())
+        })
+        .await
     }
+}
+
+/// Does work to its end, also when the client leaves meanwhile: what rows no longer name is deleted by who changed them.
+pub(crate) async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Outcome<T>> + Send + 'static,
+) -> Outcome<T> {
+    let done = tokio::spawn(work).await;
+    done.map_err(|error| refusal::internal("Internal server error").caused_by(error))?
 }

@@ -251,10 +251,25 @@ fn refuse_unknown(ask: &Ask<'_>, place: &Place) -> Outcome<()> {
     if ask.has("tagging") && !matches!(place, Place::Object(..)) {
         return Err(refused::not_implemented("tagging"));
     }
+    refuse_misplaced(ask)?;
     match ask.call.query("versionId") {
         None | Some("null" | "") => Ok(()),
         Some(_) => Err(refused::not_implemented("versionId")),
     }
+}
+
+/// What makes a request another one is not passed over where it makes no sense: a part of an upload would become the
+/// object.
+fn refuse_misplaced(ask: &Ask<'_>) -> Outcome<()> {
+    let method = &ask.call.method;
+    let writes = !matches!(*method, Method::GET | Method::HEAD);
+    if writes && *method != Method::POST && (ask.has("uploads") || ask.has("delete")) {
+        return Err(refused::method_not_allowed());
+    }
+    if writes && ask.has("partNumber") && !ask.has("uploadId") {
+        return Err(refusal::invalid_request("Querystring, must have required property 'uploadId'"));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

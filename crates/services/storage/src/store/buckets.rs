@@ -25,7 +25,8 @@ impl Bucket {
 
 const FIND: &str = "
 select json_build_object(
-  'id', id, 'public', coalesce(public, false), 'file_size_limit', file_size_limit,
+  'id', id, 'public', coalesce(public, false),
+  'file_size_limit', case when file_size_limit < 0 then 0 else file_size_limit end,
   'allowed_mime_types', allowed_mime_types)
 from storage.buckets
 where id = $1";
@@ -173,14 +174,15 @@ pub(crate) fn update(id: &str, patch: &Patch) -> Step {
     Step::built(sql)
 }
 
-/// Locks a bucket and says whether anything is in it.
+/// Locks a bucket and says whether anything is in it. Uploads do not wait for that lock: who takes it may be somebody
+/// who may not delete the bucket.
 pub(crate) fn lock_and_look(id: &str) -> [Step; 2] {
     let look = "
 select
   exists (select from storage.objects where bucket_id = $1),
   exists (select from storage.s3_multipart_uploads where bucket_id = $1)";
     [
-        Step::new("select id from storage.buckets where id = $1 for update", [text(id)]),
+        Step::new("select id from storage.buckets where id = $1 for no key update", [text(id)]),
         Step::new(look, [text(id)]),
     ]
 }

@@ -182,11 +182,18 @@ fn plain_tags(list: &str) -> Vec<String> {
     list.split(',').map(|tag| tag.trim().trim_start_matches("W/").trim_matches('"').to_owned()).collect()
 }
 
-/// Has writers of one key wait for each other, and says which version the key has now.
+const LOCK: &str = "
+select case when coalesce(current_setting('rowhouse.app_id', true), '') = ''
+  then pg_advisory_xact_lock(hashtextextended($1, 0))
+  else pg_advisory_xact_lock(current_setting('rowhouse.app_id')::integer, hashtext($1))
+  end";
+
+/// Has writers of one key wait for each other, and says which version the key has now. The locks of a shard are the
+/// app's own: in a space of all apps somebody else's keys could have the same.
 pub(crate) fn lock(project: &str, bucket: &str, key: &str) -> [Step; 2] {
     let name = [project, "/", bucket, "/", key].concat();
     [
-        Step::new("select pg_advisory_xact_lock(hashtextextended($1, 0))", [text(name)]),
+        Step::new(LOCK, [text(name)]),
         Step::new(
             "select version from storage.objects where bucket_id = $1 and name = $2 for update",
             [text(bucket), text(key)],

@@ -4,11 +4,19 @@ use crate::db::Step;
 use pg::{param, text};
 use uuid::Uuid;
 
-/// Whether the asking role sees every row of the project. In a shard that is so when the app is set.
+/// Whether the asking role sees every row of the project. In a shard that is so when the app is set and policies show
+/// all of its rows: where none did, there would be no rows and no error.
 pub(crate) fn sees_all(is_pooled: bool) -> Step {
     let sql = "
 select case when $1::boolean
   then coalesce(current_setting('rowhouse.app_id', true), '') <> ''
+    and (
+      select count(*) filter (where policyname = 'service' and permissive = 'PERMISSIVE' and cmd = 'ALL'
+          and qual = 'true' and 'service_role' = any (roles)) = 3
+        and count(*) filter (where permissive <> 'PERMISSIVE' and policyname <> 'own_app') = 0
+      from pg_catalog.pg_policies
+      where schemaname = 'storage'
+        and tablename in ('objects', 's3_multipart_uploads_parts', 'resumable_uploads'))
   else not (row_security_active('storage.objects') or row_security_active('storage.s3_multipart_uploads_parts')
     or row_security_active('storage.resumable_uploads'))
   end";

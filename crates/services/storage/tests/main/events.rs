@@ -167,3 +167,26 @@ async fn a_listener_that_is_away_hears_it_later_and_is_spared_what_it_does_not_w
     assert_eq!(world.storage.deliver_events().await, None);
     assert_eq!(ear.types(), ["ObjectCreated:Post"]);
 }
+
+#[tokio::test]
+async fn events_wait_for_a_listener_that_can_be_asked() {
+    let ear = Ear::default();
+    let url = ear.open().await;
+    let world = dedicated_with(|settings| {
+        settings.events = Some(Listener {
+            url,
+            key: Secret::new("no\nheader"),
+            disabled: Vec::new(),
+            outbound: outbound::Client::new(outbound::Reach::Anywhere).unwrap(),
+            bell: Arc::new(Silent),
+        });
+    })
+    .await;
+    let service = role("service_role");
+    world.post("/bucket", &service, json!({ "name": "a" })).await.ok();
+    world.upload("a/k", &service, "one", false).await.ok();
+    assert!(world.storage.deliver_events().await.is_some());
+    let mut session = world.database.connect().await;
+    let waiting = session.query("select 1 from storage.event_outbox", &[]).await.unwrap();
+    assert_eq!((waiting.len(), ear.count()), (1, 0));
+}

@@ -5,6 +5,7 @@ mod access;
 mod events;
 mod import;
 mod limits;
+mod leaving;
 mod lists;
 mod objects;
 mod owners;

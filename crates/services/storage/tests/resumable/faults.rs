@@ -315,3 +315,26 @@ async fn a_sweeper_that_does_not_see_everything_deletes_nothing() {
     assert!(outcome.is_err(), "{outcome:?}");
     assert_eq!(own.object("b/kept").await.text(), "kept");
 }
+
+#[tokio::test]
+async fn a_sweeper_without_its_policies_deletes_nothing() {
+    let own = pooled(&shard().await, 1).await;
+    own.bucket(json!({ "name": "b" })).await;
+    let service = service();
+    own.plain(Method::POST, "/object/b/kept", &service, &[("content-type", "text/plain")], "kept").await;
+    own.later(Duration::from_secs(90 * 24 * 3600));
+    let table = ["objects", "s3_multipart_uploads_parts", "resumable_uploads"];
+    let missing = table.map(|table| {
+        let again = format!("create policy service on storage.{table} to service_role using (true)");
+        (format!("drop policy service on storage.{table}"), again)
+    });
+    let hiding = "create policy less on storage.objects as restrictive using (false)".to_owned();
+    let faults = missing.into_iter().chain([(hiding, "drop policy less on storage.objects".to_owned())]);
+    for (fault, mend) in faults {
+        own.sql(&fault).await;
+        assert!(own.storage.sweep(Duration::ZERO).await.is_err(), "{fault}");
+        own.sql(&mend).await;
+    }
+    own.storage.sweep(Duration::ZERO).await.unwrap();
+    assert_eq!(own.object("b/kept").await.text(), "kept");
+}

@@ -226,6 +226,20 @@ async fn projects_of_a_shard_do_not_meet() {
     assert_eq!(&first.get("/b/k").await.ok().bytes[..], b"first");
 }
 
+/// Locks that anybody can compute are in nobody's way.
+#[tokio::test]
+async fn locks_of_a_shard_are_the_apps_own() {
+    let shard = shard().await;
+    let world = pooled(&shard, 1).await;
+    let s3 = Client::of(&world);
+    s3.send("PUT", "/b", &[], b"").await.ok();
+    let name = format!("{}/b/k", world.project.as_str());
+    let mut session = world.database.connect().await;
+    session.query("select pg_advisory_lock(hashtextextended($1, 0))", &[pg::text(&*name)]).await.unwrap();
+    session.query("select pg_advisory_lock(2, hashtext($1))", &[pg::text(&*name)]).await.unwrap();
+    s3.put("/b/k", b"written").await.ok();
+}
+
 #[tokio::test]
 async fn the_protocol_can_be_off() {
     let world = crate::world::dedicated_with(|settings| settings.s3.enabled = false).await;

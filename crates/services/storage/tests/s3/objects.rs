@@ -269,3 +269,23 @@ async fn the_length_of_an_answer_is_that_of_its_bytes() {
     let part = s3.send("GET", "/b/k", &[("range", "bytes=0-1")], b"").await;
     assert_eq!(part.refusal(), (500, "InternalError"));
 }
+
+#[tokio::test]
+async fn what_belongs_to_another_request_changes_no_object() {
+    let world = dedicated().await;
+    let s3 = Client::of(&world);
+    s3.send("PUT", "/b", &[], b"").await.ok();
+    s3.put("/b/k", b"whole").await.ok();
+    assert_eq!(s3.put("/b/k?partNumber=1", b"a part").await.refusal(), (400, "InvalidRequest"));
+    for target in ["/b/k?uploads", "/b/k?delete", "/other?uploads"] {
+        assert_eq!(s3.put(target, b"other").await.refusal(), (405, "MethodNotAllowed"), "{target}");
+        assert_eq!(s3.delete(target).await.refusal(), (405, "MethodNotAllowed"), "{target}");
+    }
+    assert_eq!(&s3.get("/b/k").await.ok().bytes[..], b"whole");
+    assert_eq!(&s3.get("/b/k?partNumber=1").await.ok().bytes[..], b"whole");
+    // Texts with a NUL are nobody's.
+    assert_eq!(s3.get("/b/k%00").await.status, 400);
+    let meta = s3.presigned("PUT", "/b/k?x-amz-meta-a=%00", time::Duration::minutes(1));
+    let sent = s3.raw("PUT", &meta, &[("host", crate::client::HOST)], b"x".to_vec()).await;
+    assert_eq!(sent.refusal(), (400, "InvalidParameter"));
+}
