@@ -175,7 +175,8 @@ pub struct ServeArgs {
     /// The address under which clients reach this server [default: http:// and the address listened on]
     #[arg(long, value_name = "URL", env = "ROWHOUSE_PUBLIC_URL")]
     pub public_url: Option<String>,
-    /// Believe the X-Forwarded-For of the proxy in front; without it all clients behind that proxy count as one
+    /// Believe what the proxy in front says in X-Forwarded-* and Forwarded; without it all clients behind that proxy
+    /// count as one, and the rest of it is removed
     #[arg(long)]
     pub trust_forwarded: bool,
     /// Let hooks, providers and senders of projects lie in this machine's own networks; without it only on the

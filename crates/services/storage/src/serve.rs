@@ -131,7 +131,7 @@ impl Storage {
         if let Some(list) = call.header(header::IF_NONE_MATCH)
             && !matches(list, &found.etag())
         {
-            let text = own_word(call, found, Manner::default());
+            let text = own_word(call, found);
             set(&mut headers, header::CACHE_CONTROL, &format!("{text}, must-revalidate"));
         }
         answer(StatusCode::OK, headers, Body::empty())
@@ -154,7 +154,7 @@ impl Storage {
             Some(at) => set(&mut headers, header::EXPIRES, &http_date(at)),
             None => set(&mut headers, header::CACHE_CONTROL, &self.cache_control(call, found)),
         }
-        if is_private(found, manner) {
+        if !found.is_public && manner.expires.is_none() {
             headers.insert(header::VARY, HeaderValue::from_static("authorization, apikey"));
         }
         if let Some(name) = call.query("download") {
@@ -165,7 +165,7 @@ impl Storage {
 
     /// The object's own word for caches, with what those are told that ask whether it still holds.
     fn cache_control(&self, call: &Call, found: &Found) -> String {
-        let mut text = own_word(call, found, Manner::default());
+        let mut text = own_word(call, found);
         if let Some(list) = call.header(header::IF_NONE_MATCH).filter(|_| call.method != Method::HEAD) {
             if let Some(seconds) = self.settings.s_maxage.filter(|seconds| *seconds > 0) {
                 text.push_str(&format!(", s-maxage={seconds}"));
@@ -183,16 +183,11 @@ impl Storage {
     }
 }
 
-/// Whether not everybody who knows the URL may read it.
-fn is_private(found: &Found, manner: Manner) -> bool {
-    !found.is_public && manner.expires.is_none()
-}
-
 /// The object's own word for caches. Those that others share keep nothing that was sent for an `Authorization`; who
 /// comes with a key alone sends none, so that it has to be said.
-pub(crate) fn own_word(call: &Call, found: &Found, manner: Manner) -> String {
+pub(crate) fn own_word(call: &Call, found: &Found) -> String {
     let text = &found.metadata.cache_control;
-    if is_private(found, manner) && call.caller.is_some() {
+    if !found.is_public && call.caller.is_some() {
         return ["private, ", text].concat().trim_end_matches(", ").to_owned();
     }
     text.clone()

@@ -85,7 +85,7 @@ impl Storage {
 }
 
 /// Does work to its end, also when the client leaves meanwhile: what rows no longer name is deleted by who changed them.
-pub(crate) async fn to_the_end<T: Send + 'static>(
+async fn to_the_end<T: Send + 'static>(
     work: impl Future<Output = Outcome<T>> + Send + 'static,
 ) -> Outcome<T> {
     let done = tokio::spawn(work).await;

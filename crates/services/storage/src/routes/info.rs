@@ -7,7 +7,7 @@ use crate::caller::Identity;
 use crate::find::{Found, Right};
 use crate::metadata::http_date;
 use crate::refusal::Outcome;
-use crate::serve::{self, Manner};
+use crate::serve;
 use axum::body::Body;
 use http::{HeaderName, HeaderValue, Response, header};
 use serde_json::{Value, json};
@@ -50,7 +50,7 @@ async fn show(
         }
     };
     set(header::ETAG, &found.etag());
-    set(header::CACHE_CONTROL, &serve::own_word(call, &found, Manner::default()));
+    set(header::CACHE_CONTROL, &serve::own_word(call, &found));
     if let Some(at) = found.modified() {
         set(header::LAST_MODIFIED, &http_date(at));
     }
