@@ -4,8 +4,8 @@
 mod access;
 mod events;
 mod import;
-mod limits;
 mod leaving;
+mod limits;
 mod lists;
 mod objects;
 mod owners;
