@@ -166,6 +166,7 @@ impl House {
         tasks.spawn(gateway::serve(front.api, gateway, stop.clone()));
         tasks.spawn(wire.clone().sweep(stop.clone()));
         tasks.spawn(wire.clone().sweep_files(stop.clone()));
+        tasks.spawn(wire.clone().remove_left_files(stop.clone()));
         tasks.spawn(wire.clone().post(stop.clone()));
         tasks.spawn(wire.clone().write_usage(stop.clone()));
         let directory = ProjectDirectory::new(platform.clone(), default_project);

@@ -195,3 +195,23 @@ fn an_idle_server_sleeps_and_wakes_and_a_killed_one_comes_back() {
         answer.status == 200
     });
 }
+
+#[test]
+fn files_of_a_project_that_is_deleted_while_nothing_runs_go_at_the_next_start() {
+    let folder = Folder::new();
+    let program = Program::serve(&folder, None);
+    let operator = Operator::of(&folder);
+    let (gone, stays) = (operator.created("gone", "pooled"), operator.created("stays", "pooled"));
+    assert!(program.stop());
+    let files = |project: &Value| folder.path().join("data/files").join(text(project, "ref"));
+    for project in [&gone, &stays] {
+        let body = files(project).join("c0/c0ffee00-1111-4222-8333-444455556666");
+        std::fs::create_dir_all(body.parent().unwrap()).unwrap();
+        std::fs::write(body, "somebody's").unwrap();
+    }
+    let deleted = run(&["projects", "delete", text(&gone, "ref"), "--yes", "--data", &operator.data]);
+    assert!(deleted.status.success(), "{}", String::from_utf8_lossy(&deleted.stderr));
+    let _program = Program::serve(&folder, None);
+    until("the files are removed", || !files(&gone).exists());
+    assert!(files(&stays).exists());
+}

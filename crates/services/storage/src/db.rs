@@ -8,10 +8,12 @@ use crate::refusal::{Outcome, Refusal};
 use crate::settings::Settings;
 use http::{HeaderMap, Method};
 use model::role;
-use pg::{Param, Pipeline, Pool, Rows, text};
+use pg::{Param, Pipeline, Pool, PooledConnection, Rows, text};
 use serde_json::{Map, Value};
 use sql::Fragment;
+use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What policies and missing grants end in.
 const INSUFFICIENT_PRIVILEGE: &str = "42501";
@@ -19,6 +21,8 @@ const INSUFFICIENT_PRIVILEGE: &str = "42501";
 const DEADLOCK: &str = "40P01";
 /// How long a statement waits for a row or key that another request holds.
 const LOCK_TIMEOUT: &str = "5s";
+/// How much longer than one statement all of a transaction may take.
+const WORK_BEYOND: Duration = Duration::from_secs(5);
 const SET_ROLE: &str = "select set_config('role', $1, true)";
 
 /// A statement with its values.
@@ -109,6 +113,8 @@ pub(crate) struct Db {
     prologue_planned_once: Arc<str>,
     /// The settings of the project, by name and value.
     fixed: Vec<Param>,
+    /// How long all statements of a transaction may take together.
+    work_limit: Duration,
 }
 
 impl Db {
@@ -141,6 +147,7 @@ impl Db {
             prologue,
             prologue_planned_once: sql.text().into(),
             fixed: params,
+            work_limit: settings.statement_timeout + WORK_BEYOND,
         }
     }
 
@@ -180,11 +187,32 @@ impl Db {
     /// The same, for who has to know whether a work that failed may be done all the same.
     pub(crate) async fn attempt(&self, scope: &Scope, work: Work) -> Result<Results, Failed> {
         let pipeline = work.pipeline(self.prologue(scope, &work), &scope.settings);
-        let mut connection = self.pool.get().await.map_err(|error| Failed { error, is_undone: true })?;
+        let connection = self.pool.get().await.map_err(|error| Failed { error, is_undone: true })?;
+        // A connection that is dropped in the middle is not used again, and its statement is cancelled.
+        let rows = tokio::time::timeout(self.work_limit, self.attempts(scope, connection, &pipeline));
+        // Nobody knows what became of it then.
+        let rows = rows.await.map_err(|_| {
+            let error = pg::Error::Io(io::ErrorKind::TimedOut.into());
+            Failed { error, is_undone: false }
+        })??;
+        Ok(Results {
+            rows,
+            places: work.places,
+            first: pipeline.len() - work.steps.len() - usize::from(work.explicit),
+        })
+    }
+
+    /// Runs the statements, once more if others were in the way.
+    async fn attempts(
+        &self,
+        scope: &Scope,
+        mut connection: PooledConnection,
+        pipeline: &Pipeline,
+    ) -> Result<Vec<Rows>, Failed> {
         let mut tries = 0;
-        let rows = loop {
-            match connection.run(&pipeline).await {
-                Ok(rows) => break rows,
+        loop {
+            match connection.run(pipeline).await {
+                Ok(rows) => return Ok(rows),
                 Err(error) => {
                     self.tell(scope, &error);
                     let failed = Failed { is_undone: error.is_undone(), error };
@@ -200,12 +228,7 @@ impl Db {
                     }
                 }
             }
-        };
-        Ok(Results {
-            rows,
-            places: work.places,
-            first: pipeline.len() - work.steps.len() - usize::from(work.explicit),
-        })
+        }
     }
 }
 

@@ -19,6 +19,7 @@ mod listing;
 mod metadata;
 mod mime;
 mod names;
+mod quota;
 mod refusal;
 mod render;
 mod routes;
@@ -43,7 +44,7 @@ pub use mime::of_name as mime_of_name;
 pub use render::Pictures;
 pub use scan::Scanner;
 pub use settings::{ImageSettings, S3Key, S3Settings, ScanSettings, Settings};
-pub use sweep::Swept;
+pub use sweep::{Sweep, Swept};
 pub use usage::{Counted, Holdings, Usage};
 
 use axum::body::Body;

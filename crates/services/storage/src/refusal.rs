@@ -212,6 +212,9 @@ fn of_lost(error: &pg::Error) -> Refusal {
             Refusal::new(429, "SlowDown", "Too many connections issued to the database")
                 .called("too_many_connections")
         }
+        pg::Error::Io(io) if io.kind() == std::io::ErrorKind::TimedOut => {
+            Refusal::new(544, "DatabaseTimeout", "The transaction took too long")
+        }
         pg::Error::Timeout => {
             Refusal::new(544, "DatabaseTimeout", "The connection to the database timed out")
         }

@@ -24,6 +24,8 @@ pub struct Settings {
     pub file_size_limit: u64,
     /// Bytes of the largest object that is uploaded in one piece; nothing: the same.
     pub standard_size_limit: Option<u64>,
+    /// Bytes of all files together; nothing: no limit.
+    pub quota_bytes: Option<u64>,
     /// How long a signed upload URL is good for.
     pub signed_upload_time: Duration,
     /// How long a resumable upload may take from its creation.
@@ -126,6 +128,7 @@ impl Settings {
             public_url: "http://127.0.0.1:54321/storage/v1".to_owned(),
             file_size_limit: 50 << 20,
             standard_size_limit: None,
+            quota_bytes: None,
             signed_upload_time: Duration::from_secs(2 * 3600),
             resumable_time: Duration::from_secs(24 * 3600),
             multipart_time: Duration::from_secs(7 * 24 * 3600),

@@ -14,10 +14,12 @@ use blob::{Found, Key};
 use http::{HeaderMap, Method};
 use std::collections::HashSet;
 use std::time::Duration;
+use tokio::time::Instant;
 use uuid::Uuid;
 
-/// Bodies that are held against the rows at a time.
-const PAGE: usize = 10_000;
+/// Bodies that are held against the rows at a time. There is no index of versions, so all rows of the project are read
+/// for each page.
+const PAGE: usize = 25_000;
 /// Uploads whose time is over that are ended at a time.
 const EXPIRED: usize = 500;
 /// Uploads in parts that are ended at a time, each with up to 10,000 parts.
@@ -34,18 +36,35 @@ pub struct Swept {
     pub bodies: u64,
 }
 
+/// How a sweep goes on.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Sweep {
+    /// The pause after each page of work.
+    pub pause: Duration,
+    /// When it is enough for this time; nothing: when all is done.
+    pub until: Option<Instant>,
+    /// The last body that was looked at when it was enough, behind which the next sweep begins.
+    pub after: Option<Uuid>,
+}
+
+impl Sweep {
+    fn is_enough(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() >= until)
+    }
+}
+
 impl Storage {
-    /// Removes what nobody needs any more, with a pause after each page of work.
+    /// Removes what nobody needs any more.
     ///
     /// # Errors
     /// The database or the place of the bodies failed, as text. What was removed until then is removed.
-    pub async fn sweep(&self, pause: Duration) -> Result<Swept, String> {
+    pub async fn sweep(&self, sweep: &mut Sweep) -> Result<Swept, String> {
         let mut swept = Swept::default();
         let outcome = async {
-            swept.uploads = self.sweep_uploads(pause).await?;
-            self.sweep_parts(&mut swept, pause).await?;
-            swept.bodies += self.sweep_bodies(pause).await?;
-            self.sweep_growing(pause).await
+            swept.uploads = self.sweep_uploads(sweep).await?;
+            self.sweep_parts(&mut swept, sweep).await?;
+            swept.bodies += self.sweep_bodies(sweep).await?;
+            self.sweep_growing(sweep).await
         };
         match outcome.await {
             Ok(growing) => {
@@ -64,7 +83,7 @@ impl Storage {
     }
 
     /// Ends uploads whose time is over: their bytes now, their rows a day later.
-    async fn sweep_uploads(&self, pause: Duration) -> Outcome<u64> {
+    async fn sweep_uploads(&self, sweep: &Sweep) -> Outcome<u64> {
         let (scope, now) = (self.sweeper(), crate::metadata::iso(self.clock.now()));
         let (mut ended, mut after) = (0, None);
         loop {
@@ -81,10 +100,10 @@ impl Storage {
                 }
                 after = Some(version);
             }
-            if rows.len() < EXPIRED {
+            if rows.len() < EXPIRED || sweep.is_enough() {
                 break;
             }
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(sweep.pause).await;
         }
         let mut work = Work::new(&scope, As::Service);
         work.service(resumable::end_old(&now));
@@ -95,7 +114,7 @@ impl Storage {
     /// Ends uploads in parts that nobody goes on with. Their rows go first: whoever is just about to write one of
     /// their parts finds no upload then, and whoever got there before is left alone. Bodies that are left over by a
     /// crash have no row.
-    async fn sweep_parts(&self, swept: &mut Swept, pause: Duration) -> Outcome<()> {
+    async fn sweep_parts(&self, swept: &mut Swept, sweep: &Sweep) -> Outcome<()> {
         let scope = self.sweeper();
         let before = self.clock.now().checked_sub(self.settings.multipart_time);
         let before = crate::metadata::iso(before.unwrap_or(std::time::UNIX_EPOCH));
@@ -110,15 +129,15 @@ impl Storage {
                 self.machinery.blobs.delete(&self.new_key(version)).await?;
                 swept.bodies += 1;
             }
-            if ids.len() < LEFT_BEHIND {
+            if ids.len() < LEFT_BEHIND || sweep.is_enough() {
                 return Ok(());
             }
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(sweep.pause).await;
         }
     }
 
-    async fn sweep_bodies(&self, pause: Duration) -> Outcome<u64> {
-        let (mut deleted, mut after) = (0, None);
+    async fn sweep_bodies(&self, sweep: &mut Sweep) -> Outcome<u64> {
+        let (mut deleted, mut after) = (0, sweep.after.take().map(|version| self.new_key(version)));
         loop {
             let page = self.machinery.blobs.list(&self.settings.project, after.as_ref(), PAGE).await?;
             let Some(last) = page.last().map(|found| found.key.clone()) else { return Ok(deleted) };
@@ -129,12 +148,16 @@ impl Storage {
             if page.len() < PAGE {
                 return Ok(deleted);
             }
+            if sweep.is_enough() {
+                sweep.after = Some(last.version());
+                return Ok(deleted);
+            }
             after = Some(last);
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(sweep.pause).await;
         }
     }
 
-    async fn sweep_growing(&self, pause: Duration) -> Outcome<u64> {
+    async fn sweep_growing(&self, sweep: &Sweep) -> Outcome<u64> {
         let (mut deleted, mut after) = (0, None);
         loop {
             let page =
@@ -144,11 +167,11 @@ impl Storage {
                 self.machinery.blobs.discard(&key).await?;
                 deleted += 1;
             }
-            if page.len() < PAGE {
+            if page.len() < PAGE || sweep.is_enough() {
                 return Ok(deleted);
             }
             after = Some(last);
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(sweep.pause).await;
         }
     }
 

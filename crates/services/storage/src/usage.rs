@@ -18,6 +18,10 @@ pub struct Usage {
     ingress: AtomicU64,
     egress: AtomicU64,
     requests: AtomicU64,
+    /// Bytes that came in or were copied, ever: never set back.
+    added: AtomicU64,
+    /// What the project held when it was looked at last.
+    pub(crate) held: tokio::sync::Mutex<Option<crate::quota::Held>>,
 }
 
 /// What was counted.
@@ -33,6 +37,16 @@ pub struct Counted {
 impl Usage {
     pub(crate) fn received(&self, bytes: usize) {
         self.ingress.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.copied(bytes as u64);
+    }
+
+    /// More is held that did not come in.
+    pub(crate) fn copied(&self, bytes: u64) {
+        self.added.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn added(&self) -> u64 {
+        self.added.load(Ordering::Relaxed)
     }
 
     /// What was counted since the last call.

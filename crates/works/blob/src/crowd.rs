@@ -118,3 +118,37 @@ async fn clients_that_send_slowly_leave_files_to_the_others() {
     }
     let _ = std::fs::remove_dir_all(root);
 }
+
+#[tokio::test]
+async fn a_file_system_that_is_nearly_full_takes_no_more() {
+    let root = std::env::temp_dir().join(format!("blob-{}", Uuid::new_v4()));
+    let disk = Disk::with(root.clone(), Durability::PageCache, gate()).await.expect("a disk");
+    let store = Store::of_disk(disk.clone());
+    disk.pretend_full(false);
+    let (old, new, growing) = (key("a"), key("a"), key("a"));
+    put(&store, &old, body(1)).await.expect("there is room");
+    let mut writer = store.write(&new).await.expect("a writer");
+    writer.push(body(2).slice(..LENGTH / 2)).await.expect("there is room");
+    let mut appender = store.append(&growing, 0).await.expect("an appender");
+    appender.push(Bytes::from_static(b"begun")).await.expect("held");
+    appender.sync().await.expect("there is room");
+    disk.pretend_full(true);
+    for length in [0, 10, LENGTH] {
+        let refused = put(&store, &key("a"), body(3).slice(..length)).await;
+        assert!(matches!(refused, Err(Error::Full)), "{length}: {refused:?}");
+    }
+    let refused = match writer.push(body(2).slice(LENGTH / 2..)).await {
+        Ok(()) => writer.finish().await.map(drop),
+        Err(error) => Err(error),
+    };
+    assert!(matches!(refused, Err(Error::Full)), "no more of what has begun: {refused:?}");
+    let mut appender = store.append(&growing, 5).await.expect("an appender");
+    appender.push(Bytes::from_static(b"more")).await.expect("held");
+    assert!(matches!(appender.sync().await, Err(Error::Full)));
+    assert!(matches!(store.concat(std::slice::from_ref(&old), &key("a")).await, Err(Error::Full)));
+    let read = store.read(&old, None).await.expect("reading").collect().await.expect("all").to_bytes();
+    assert!(read == body(1));
+    assert_eq!(store.seal(&growing).await.expect("what is there can be finished").size, 5);
+    store.delete(&old).await.expect("deleting makes room");
+    let _ = std::fs::remove_dir_all(root);
+}

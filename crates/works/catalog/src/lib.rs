@@ -24,6 +24,7 @@ pub use store::keys::{self, KeyKind, NewKey, StoredKey};
 pub use store::organizations::{self, Organization};
 pub use store::outbox;
 pub use store::projects::{self, NewProject, Project, ProjectStatus};
+pub use store::removals;
 pub use store::secrets;
 pub use store::shards::{self, Shard, ShardStatus};
 pub use store::signing_keys::{self, KeyStatus, NewSigningKey, SigningKey};

@@ -13,6 +13,7 @@ struct Migration {
 const MIGRATIONS: &[Migration] = &[
     Migration { number: 1, name: "foundation", sql: include_str!("migrations/0001_foundation.sql") },
     Migration { number: 2, name: "usage", sql: include_str!("migrations/0002_usage.sql") },
+    Migration { number: 3, name: "removals", sql: include_str!("migrations/0003_removals.sql") },
 ];
 
 /// Any number: it only has to differ from the other locks of this database.

@@ -309,3 +309,26 @@ async fn signing_keys_stand_by_sign_verify_and_are_revoked() {
     let error = keys::signing_key_list(&mut c, master, &a).await.unwrap_err();
     assert!(matches!(error, Error::Seal(SealError::WrongKey { .. })), "{error}");
 }
+
+#[tokio::test]
+async fn files_of_deleted_projects_are_remembered_until_they_are_removed() {
+    let catalog = open(&database().await).await;
+    let (a, b) =
+        (project(&catalog, 'a', Tenancy::Pooled).await, project(&catalog, 'b', Tenancy::Pooled).await);
+    let mut c = catalog.connection().await.unwrap();
+    let left = async |c: &mut pg::Connection| catalog::removals::removal_list(c).await.unwrap();
+    assert!(left(&mut c).await.is_empty());
+    projects::project_delete(&mut c, &a).await.unwrap();
+    projects::project_delete(&mut c, &a).await.unwrap();
+    assert_eq!(left(&mut c).await, [a.clone()]);
+    catalog::removals::removal_done(&mut c, &a).await.unwrap();
+    assert_eq!(left(&mut c).await, [a.clone()], "an upload may have been on its way");
+    c.batch("update catalog.file_removals set deleted_at = now() - interval '2 hours'").await.unwrap();
+    // Nothing is ever removed of a project that there is.
+    c.query("insert into catalog.file_removals (project_ref) values ($1)", &[pg::text(b.as_str())])
+        .await
+        .unwrap();
+    assert_eq!(left(&mut c).await, [a.clone()]);
+    catalog::removals::removal_done(&mut c, &a).await.unwrap();
+    assert!(left(&mut c).await.is_empty());
+}

@@ -17,6 +17,8 @@ pub struct StorageSection {
     pub enabled: bool,
     /// Bytes of the largest file.
     pub file_size_limit: u64,
+    /// Bytes of all files together; nothing: no limit.
+    pub quota_bytes: Option<u64>,
     pub images: bool,
     /// The longest side of a rendered picture, in pixels.
     pub image_side_max: u32,
@@ -122,6 +124,7 @@ impl Default for StorageSection {
         StorageSection {
             enabled: true,
             file_size_limit: 50 << 20,
+            quota_bytes: None,
             images: true,
             image_side_max: 2000,
             image_megapixels_max: None,
@@ -150,6 +153,7 @@ pub(super) fn read(mut section: Section<'_>) -> Result<StorageSection, ConfigErr
     let storage = StorageSection {
         enabled: section.flag("enabled")?.unwrap_or(default.enabled),
         file_size_limit: size(&mut section, "file_size_limit")?.unwrap_or(default.file_size_limit),
+        quota_bytes: size(&mut section, "quota_bytes")?.or(default.quota_bytes),
         images: images.flag("enabled")?.unwrap_or(default.images),
         image_side_max: number(&mut images, "max_size", (1, 8192))?.unwrap_or(default.image_side_max),
         image_megapixels_max: images.number("max_resolution", 1, 50)?,

@@ -355,6 +355,7 @@ fn storage_is_read() {
         r#"
         [storage]
         file_size_limit = 1000000
+        quota_bytes = "10GiB"
         content_sniffing = false
         unicode_keys = true
         signed_upload_url_expiry = "10m"
@@ -399,6 +400,7 @@ fn storage_is_read() {
     assert!(!storage.images && !storage.s3 && !storage.content_sniffing && storage.unicode_keys);
     assert_eq!((storage.image_side_max, storage.image_megapixels_max), (500, Some(20)));
     assert_eq!((storage.file_size_limit, storage.signed_upload_url_expiry.as_secs()), (1_000_000, 600));
+    assert_eq!(storage.quota_bytes, Some(10 << 30));
     assert_eq!((storage.resumable.expiry.as_secs(), storage.resumable.open_max), (3600, 9));
     assert_eq!((storage.multipart.expiry.as_secs(), storage.multipart.open_max), (48 * 3600, 7));
     assert_eq!((storage.scanner.enabled, storage.scanner.optional), (Some(true), Some(false)));

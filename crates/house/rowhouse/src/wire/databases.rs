@@ -27,7 +27,7 @@ pub struct PoolSizes {
 
 impl Default for PoolSizes {
     fn default() -> Self {
-        PoolSizes { rest: 20, auth: 10, storage: 10 }
+        PoolSizes { rest: 20, auth: 10, storage: 20 }
     }
 }
 
@@ -57,13 +57,14 @@ impl Database {
     }
 
     /// The same database for one project of a shard. It gets no more than a quarter of the connections at a time, so
-    /// that however busy it is, the others find some free.
+    /// that however busy it is, the others find some free. Of those for files it gets a tenth: anybody can ask for
+    /// long lists of them.
     pub(super) fn shared_out(&self) -> Database {
-        let share = |pool: &Pool| pool.share((pool.status().max / 4).max(2));
+        let share = |pool: &Pool, part: usize| pool.share((pool.status().max / part).max(2));
         Database {
-            rest: share(&self.rest),
-            auth: share(&self.auth),
-            storage: share(&self.storage),
+            rest: share(&self.rest, 4),
+            auth: share(&self.auth, 4),
+            storage: share(&self.storage, 10),
             ..self.clone()
         }
     }

@@ -13,12 +13,16 @@ use platform::projects::signing_keys::key_set;
 use serde::Deserialize;
 use serde_json::Value;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The keys of the S3 protocol that every local stack has, as the official CLI's: its clients are configured with
 /// them. A platform's projects have keys of their own.
 const LOCAL_ACCESS_KEY: &str = "625729a08b95bf1b7ff351a663f3a23c";
 const LOCAL_SECRET_KEY: &str = "850181e4652dd023b7a98c58ae0d2d34bd487ee0cc3254aed6eda37307425907";
 const LOCAL_REGION: &str = "local";
+
+/// How long a statement may take in a database of several projects: as long as those of the data API.
+const SHARED_STATEMENT_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// How many public keys of a project its users may sign with.
 const PUBLIC_KEYS_MAX: usize = 8;
@@ -41,9 +45,11 @@ impl ProjectSettings {
         if tenancy == Tenancy::Pooled {
             // A shard's public schema is nobody's.
             settings.search_path = "storage, extensions".to_owned();
+            settings.statement_timeout = SHARED_STATEMENT_TIMEOUT;
         }
         let section = &self.storage;
         settings.file_size_limit = section.file_size_limit;
+        settings.quota_bytes = section.quota_bytes;
         settings.images.enabled = section.images;
         settings.images.side_max = section.image_side_max;
         settings.images.pixels_max = section.image_megapixels_max.map(|millions| millions * 1_000_000);
@@ -188,13 +194,16 @@ impl super::Wire {
         home.running().await.map_err(|_| missing())
     }
 
-    /// Deletes the files of a project that is gone. What is left by a crash is swept at the next start.
-    pub(crate) async fn remove_files(&self, project: &ProjectRef) {
-        if let Err(error) = self.inner.settings.files.blobs.delete_project(project).await {
+    /// Deletes the files of a project that is gone; returns whether they are. If not, the catalog knows, and it is tried
+    /// again.
+    pub(crate) async fn remove_files(&self, project: &ProjectRef) -> bool {
+        let removed = self.inner.settings.files.blobs.delete_project(project).await;
+        if let Err(error) = &removed {
             tracing::warn!(%project, %error, "the files of a deleted project are still there");
         }
         if let Some(pictures) = &self.inner.settings.files.pictures {
             pictures.forget(project).await;
         }
+        removed.is_ok()
     }
 }

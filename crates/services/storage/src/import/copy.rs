@@ -60,7 +60,7 @@ impl Run<'_> {
         };
         if let Some(scanner) = self.storage.scanner()? {
             let (key, settings) = (self.storage.new_key(version), &self.storage.settings);
-            let body = self.storage.machinery.blobs.read(&key, None).await.map_err(Stop::Store)?;
+            let body = self.storage.machinery.blobs.read(&key, None);
             if let Err(refused) = scanner.look(&settings.project, body, settings.scans.takes_unscanned).await
             {
                 self.storage.forget_body(version).await;

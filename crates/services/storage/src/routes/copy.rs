@@ -145,7 +145,9 @@ impl Storage {
                 Coming { size: found.metadata.size, mime: &wanted.mime, version: Some(&found.version) };
             self.check_into(&into, &wanted.key, coming, moves).await?;
         }
+        self.make_room(found.metadata.size, 0).await?;
         let version = Uuid::new_v4();
+        self.settings.usage.copied(found.metadata.size);
         self.machinery.blobs.copy(&from, &self.new_key(version)).await?;
         let etag = found.etag();
         let md5 = hex::decode(etag.trim_matches('"')).ok().and_then(|bytes| bytes.try_into().ok());

@@ -43,6 +43,7 @@ async fn permitted(ask: &Ask<'_>, scope: &Scope, place: Id<'_>, number: u32, siz
     if size > PART_BYTES_MAX || size > limit.saturating_sub(upload.others) {
         return Err(refusal::too_large());
     }
+    ask.storage.make_room(size, 0).await?;
     Ok(limit)
 }
 
@@ -161,6 +162,7 @@ async fn copied(ask: &Ask<'_>, found: &Found, range: Range<u64>) -> Outcome<(Uui
         if let Ok(data) = frame.into_data()
             && !data.is_empty()
         {
+            ask.storage.settings.usage.copied(data.len() as u64);
             writer.push(data).await?;
         }
     }

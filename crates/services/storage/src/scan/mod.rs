@@ -11,11 +11,12 @@ use crate::refusal::{Outcome, Refusal};
 use http::Uri;
 use model::{ProjectRef, Secret};
 use std::collections::HashMap;
+use std::future::Future;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpStream, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Where the scanner is.
 #[derive(Debug, Clone)]
@@ -36,9 +37,12 @@ pub enum Place {
 /// How it is asked.
 #[derive(Debug, Clone, Copy)]
 pub struct Manner {
-    /// How long one file may take, waiting for its turn included.
+    /// How long one file may take.
     pub time_limit: Duration,
-    /// Files scanned at once; one project has at most all but one of them.
+    /// How long it may wait for its turn before that. Whoever waits longer is told so; the file is not taken, not even
+    /// where files are that could not be scanned: otherwise anybody could keep the scanner busy for their own good.
+    pub wait_limit: Duration,
+    /// Files scanned at once; one project has at most a quarter of them.
     pub at_once: usize,
     /// Whether a file that could not be scanned is taken all the same.
     pub takes_unscanned: bool,
@@ -46,7 +50,8 @@ pub struct Manner {
 
 impl Default for Manner {
     fn default() -> Self {
-        Manner { time_limit: Duration::from_secs(60), at_once: 8, takes_unscanned: false }
+        let limit = Duration::from_secs(60);
+        Manner { time_limit: limit, wait_limit: limit, at_once: 8, takes_unscanned: false }
     }
 }
 
@@ -92,19 +97,23 @@ impl Scanner {
     /// A scanner at a place. `http` reaches it there if that is a URL.
     pub fn new(place: Place, manner: Manner, http: outbound::Client) -> Scanner {
         let at_once = manner.at_once.max(1);
-        let turns =
-            Turns { all: Semaphore::new(at_once), each: (at_once - 1).max(1), by_project: Mutex::default() };
+        let each = (at_once / 4).max(1);
+        let turns = Turns { all: Semaphore::new(at_once), each, by_project: Mutex::default() };
         Scanner { place: Arc::new(place), manner, http, turns: Arc::new(turns) }
     }
 
-    /// Has a body looked at; what is refused must not get a row. `takes_unscanned` is the project's own word.
+    /// Has a body looked at; what is refused must not get a row. It is opened when it is its turn. `takes_unscanned`
+    /// is the project's own word.
     pub(crate) async fn look(
         &self,
         project: &ProjectRef,
-        body: blob::Reading,
+        body: impl Future<Output = Result<blob::Reading, blob::Error>> + Send,
         takes_unscanned: Option<bool>,
     ) -> Outcome<()> {
-        let asked = Box::pin(self.ask(project, body));
+        let own = self.turns.of(project);
+        let turn = tokio::time::timeout(self.manner.wait_limit, self.turns.turn(&own)).await;
+        let Ok(Some(_turn)) = turn else { return Err(unavailable()) };
+        let asked = Box::pin(self.ask(body.await?));
         let verdict =
             tokio::time::timeout(self.manner.time_limit, asked).await.unwrap_or(Err(Failure::Timeout));
         match verdict {
@@ -114,7 +123,11 @@ impl Scanner {
                 let message = "The file was refused by the malware scanner";
                 Err(Refusal::new(422, "FileInfected", message).openly())
             }
-            Err(failure) if takes_unscanned.unwrap_or(self.manner.takes_unscanned) => {
+            // That a body cannot be read says nothing of the scanner.
+            Err(failure)
+                if takes_unscanned.unwrap_or(self.manner.takes_unscanned)
+                    && !matches!(failure, Failure::Body(_)) =>
+            {
                 tracing::warn!(%project, %failure, "an upload was taken without being scanned");
                 Ok(())
             }
@@ -122,10 +135,7 @@ impl Scanner {
         }
     }
 
-    async fn ask(&self, project: &ProjectRef, body: blob::Reading) -> Result<Verdict, Failure> {
-        let own = self.turns.of(project);
-        let _own = own.semaphore.acquire().await.map_err(|_| Failure::Timeout)?;
-        let _all = self.turns.all.acquire().await.map_err(|_| Failure::Timeout)?;
+    async fn ask(&self, body: blob::Reading) -> Result<Verdict, Failure> {
         match &*self.place {
             Place::ClamdSocket(path) => clamd::scan(UnixStream::connect(path).await?, body).await,
             Place::ClamdAddress(address) => clamd::scan(TcpStream::connect(address).await?, body).await,
@@ -150,6 +160,11 @@ impl Turns {
             by_project.entry(project.clone()).or_insert_with(|| Arc::new(Semaphore::new(self.each)));
         Own { turns: self, project: project.clone(), semaphore: Arc::clone(semaphore) }
     }
+
+    /// First the project's own: whoever waits there must not keep a turn of all.
+    async fn turn<'a>(&'a self, own: &'a Own<'_>) -> Option<(SemaphorePermit<'a>, SemaphorePermit<'a>)> {
+        Some((own.semaphore.acquire().await.ok()?, self.all.acquire().await.ok()?))
+    }
 }
 
 /// A project's own turns, forgotten with the last file that waits for one.
@@ -166,5 +181,32 @@ impl Drop for Own<'_> {
         if Arc::strong_count(&self.semaphore) <= 2 {
             by_project.remove(&self.project);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+
+    #[tokio::test]
+    async fn three_projects_leave_turns_to_a_fourth() {
+        let http = outbound::Client::new(outbound::Reach::Anywhere).unwrap();
+        let scanner = Scanner::new(Place::ClamdSocket("/nonexistent".into()), Manner::default(), http);
+        let owns: Vec<Own<'_>> = ["a", "b", "c", "d"]
+            .iter()
+            .map(|letter| scanner.turns.of(&letter.repeat(ProjectRef::LENGTH).parse().unwrap()))
+            .collect();
+        let mut taken = Vec::new();
+        for own in &owns[..3] {
+            while let Some(turn) = scanner.turns.turn(own).now_or_never() {
+                taken.push(turn.unwrap());
+            }
+        }
+        assert_eq!(taken.len(), 6, "each has a quarter");
+        assert!(scanner.turns.turn(&owns[3]).now_or_never().is_some());
+        drop(taken);
+        drop(owns);
+        assert!(scanner.turns.by_project.lock().unwrap().is_empty());
     }
 }

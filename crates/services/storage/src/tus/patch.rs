@@ -145,6 +145,7 @@ async fn stream(
     mut body: Incoming,
 ) -> Outcome<(u64, Outcome<()>)> {
     let key = ask.storage.new_key(upload.version);
+    ask.storage.make_room(ask.call.content_length().unwrap_or_default(), 0).await?;
     let mut appender = ask.storage.machinery.blobs.append(&key, offset).await.map_err(refused)?;
     let end = loop {
         let piece = tokio::select! {

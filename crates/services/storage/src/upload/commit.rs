@@ -139,7 +139,8 @@ impl Storage {
             let bucket = self.permit(scope, wanted).await?;
             wanted.fits(&bucket, finished.written.size)?;
         }
-        let body = self.machinery.blobs.read(&self.new_key(finished.version), None).await?;
+        let key = self.new_key(finished.version);
+        let body = self.machinery.blobs.read(&key, None);
         scanner.look(&self.settings.project, body, self.settings.scans.takes_unscanned).await
     }
 

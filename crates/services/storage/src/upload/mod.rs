@@ -137,6 +137,7 @@ impl Storage {
         if let Err(refused) = early {
             return Err(self.after_bucket(scope, &wanted, refused).await);
         }
+        self.make_room(wanted.declared.unwrap_or_default(), 0).await?;
         if wanted.declared.is_none_or(|size| size > SMALL_BYTES_MAX as u64) {
             return self.store_large(scope, wanted, source).await;
         }
@@ -166,6 +167,7 @@ impl Storage {
             writer.push(piece).await?;
         }
         let wanted = source.complete(wanted)?;
+        self.make_room(0, size).await?;
         let written = writer.finish().await?;
         let finished = Finished::new(version, written, first.into(), Origin::Asked);
         self.commit_or_undo(scope, &wanted, finished).await

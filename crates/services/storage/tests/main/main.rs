@@ -11,6 +11,7 @@ mod objects;
 mod owners;
 mod pages;
 mod purges;
+mod quota;
 mod races;
 mod scripts;
 mod serving;

@@ -119,6 +119,28 @@ async fn nobody_waits_for_a_silent_scanner_longer_than_the_limit() {
 }
 
 #[tokio::test]
+async fn a_scanner_that_is_kept_busy_lets_nothing_pass() {
+    let (path, _) = scanners::clamd_socket(Temper::Silent);
+    let manner = Manner {
+        time_limit: Duration::from_secs(600),
+        wait_limit: Duration::from_millis(100),
+        at_once: 1,
+        takes_unscanned: true,
+    };
+    let place = Arc::new(scanned(At::ClamdSocket(path), manner).await);
+    let upload = |name: &'static str| {
+        let place = Arc::clone(&place);
+        async move { place.upload_as(&service(), name, "text/plain", "x").await }
+    };
+    let uploads = [tokio::spawn(upload("closed/a")), tokio::spawn(upload("closed/b"))];
+    // One has the scanner, which says nothing; the other may not go past it.
+    let (refused, _, others) = futures_util::future::select_all(uploads).await;
+    let refused = refused.unwrap();
+    assert_eq!((refused.status, refused.refusal().2.as_str()), (503, "ScannerUnavailable"));
+    others.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test]
 async fn nobody_has_files_scanned_that_they_may_not_store() {
     let (path, seen) = scanners::clamd_socket(Temper::Honest);
     let place = scanned(At::ClamdSocket(path), Manner::default()).await;

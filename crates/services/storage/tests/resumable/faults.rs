@@ -288,19 +288,19 @@ async fn bodies_without_a_row_are_swept_when_they_are_old() {
         appender.sync().await.unwrap();
     }
     let growing = own.bodies().await.1;
-    let swept = own.storage.sweep(Duration::ZERO).await.unwrap();
+    let swept = own.storage.sweep(&mut storage::Sweep::default()).await.unwrap();
     assert_eq!((swept.uploads, swept.bodies), (0, 0), "too young");
     // A day later the upload that goes on has no time left; it is one of them.
     own.sql("update storage.resumable_uploads set expires_at = now() + interval '1 year'").await;
     // As an import wrote it.
     own.sql("update storage.objects set version = upper(version)").await;
     own.later(Duration::from_secs(24 * 3600 + 60));
-    let swept = own.storage.sweep(Duration::ZERO).await.unwrap();
+    let swept = own.storage.sweep(&mut storage::Sweep::default()).await.unwrap();
     assert_eq!(swept.bodies as usize, 3 + growing - 1);
     assert_eq!(own.bodies().await, (1, 1));
     assert_eq!(own.object("b/kept").await.text(), "kept");
     assert_eq!(own.head(&goes_on, &service).await.offset(), 3);
-    let again = own.storage.sweep(Duration::ZERO).await.unwrap();
+    let again = own.storage.sweep(&mut storage::Sweep::default()).await.unwrap();
     assert_eq!((again.uploads, again.bodies), (0, 0));
 }
 
@@ -311,7 +311,7 @@ async fn a_sweeper_that_does_not_see_everything_deletes_nothing() {
     let service = service();
     own.plain(Method::POST, "/object/b/kept", &service, &[("content-type", "text/plain")], "kept").await;
     own.later(Duration::from_secs(90 * 24 * 3600));
-    let outcome = own.without_its_app().await.sweep(Duration::ZERO).await;
+    let outcome = own.without_its_app().await.sweep(&mut storage::Sweep::default()).await;
     assert!(outcome.is_err(), "{outcome:?}");
     assert_eq!(own.object("b/kept").await.text(), "kept");
 }
@@ -332,9 +332,9 @@ async fn a_sweeper_without_its_policies_deletes_nothing() {
     let faults = missing.into_iter().chain([(hiding, "drop policy less on storage.objects".to_owned())]);
     for (fault, mend) in faults {
         own.sql(&fault).await;
-        assert!(own.storage.sweep(Duration::ZERO).await.is_err(), "{fault}");
+        assert!(own.storage.sweep(&mut storage::Sweep::default()).await.is_err(), "{fault}");
         own.sql(&mend).await;
     }
-    own.storage.sweep(Duration::ZERO).await.unwrap();
+    own.storage.sweep(&mut storage::Sweep::default()).await.unwrap();
     assert_eq!(own.object("b/kept").await.text(), "kept");
 }

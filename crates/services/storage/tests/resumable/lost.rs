@@ -41,7 +41,7 @@ async fn an_upload_keeps_its_body() {
     // What was overwritten without anybody knowing is swept.
     assert_eq!(own.bodies().await, (3, 0));
     own.later(Duration::from_secs(25 * 3600));
-    own.storage.sweep(Duration::ZERO).await.unwrap();
+    own.storage.sweep(&mut storage::Sweep::default()).await.unwrap();
     assert_eq!(own.bodies().await, (1, 0));
     assert_eq!(own.object("b/k").await.text(), NEW);
 }

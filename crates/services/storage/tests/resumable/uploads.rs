@@ -225,17 +225,17 @@ async fn an_upload_has_its_time() {
     own.patch(&finished, &service, 0, "abc").await;
     let path = own.begin(&service, &named("b", "k"), 10).await;
     own.patch(&path, &service, 0, "abc").await;
-    let swept = own.storage.sweep(Duration::ZERO).await.unwrap();
+    let swept = own.storage.sweep(&mut storage::Sweep::default()).await.unwrap();
     assert_eq!((swept.uploads, swept.bodies), (0, 0));
     own.later(Duration::from_secs(3601));
     let gone = (410, "The file for this url no longer exists\n");
     assert_eq!(own.patch(&path, &service, 3, "d").await.said(), gone);
     assert_eq!(own.head(&path, &service).await.status, 410);
-    let swept = own.storage.sweep(Duration::ZERO).await.unwrap();
+    let swept = own.storage.sweep(&mut storage::Sweep::default()).await.unwrap();
     assert_eq!((swept.uploads, own.bodies().await), (1, (1, 0)));
     assert_eq!(own.head(&path, &service).await.status, 410, "said for a day");
     own.later(Duration::from_secs(25 * 3600));
-    own.storage.sweep(Duration::ZERO).await.unwrap();
+    own.storage.sweep(&mut storage::Sweep::default()).await.unwrap();
     assert_eq!(own.head(&path, &service).await.status, 404);
     assert_eq!(own.object("b/finished").await.text(), "abc");
 }
@@ -280,7 +280,7 @@ async fn apps_of_a_shard_do_not_meet() {
     assert_eq!(two.patch(&path, &service, 3, "xyz").await.status, 404);
     assert_eq!(two.tus(Method::DELETE, &path, &service, &[], Body::empty()).await.status, 404);
     two.later(Duration::from_secs(90 * 24 * 3600));
-    let swept = two.storage.sweep(Duration::ZERO).await.unwrap();
+    let swept = two.storage.sweep(&mut storage::Sweep::default()).await.unwrap();
     assert_eq!((swept.uploads, swept.bodies), (0, 0));
     assert_eq!(one.patch(&path, &service, 3, "def").await.header("tus-complete"), "1");
     assert_eq!(one.object("b/k").await.text(), "abcdef");

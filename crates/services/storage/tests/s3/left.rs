@@ -2,7 +2,6 @@
 
 use crate::client::{Answer, Client};
 use crate::world::{World, dedicated, dedicated_with, pooled, pooled_with, shard};
-use std::time::Duration;
 
 async fn bucket(world: &World) -> Client<'_> {
     let s3 = Client::of(world);
@@ -30,7 +29,7 @@ async fn age(world: &World, id: &str) {
 }
 
 async fn sweep(world: &World) -> (u64, u64) {
-    let swept = world.storage.sweep(Duration::ZERO).await.unwrap();
+    let swept = world.storage.sweep(&mut storage::Sweep::default()).await.unwrap();
     (swept.uploads, swept.bodies)
 }
 

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// A temporary file as old as this belongs to nobody who still runs.
+/// A temporary file as old as this belongs to nobody who still runs. Where nobody else runs, all of them do not.
 const OLD: Duration = Duration::from_secs(24 * 60 * 60);
 /// Files removed in one call to the disk.
 const BATCH: usize = 1000;
@@ -17,12 +17,20 @@ const BATCH: usize = 1000;
 const DEPTH_MAX: usize = 4;
 
 impl Disk {
-    /// Removes temporary files that are older than a day, and what is left of deleted projects.
+    /// Removes temporary files that are nobody's, and, while others begin to work, what is left of deleted projects.
     pub(super) async fn clean(&self) -> Result<(), Error> {
         let tree = Arc::clone(&self.tree);
-        let gone = run(move || old_files_removed(tree.temporary())).await?;
-        for name in gone {
-            self.remove_aside(name).await?;
+        let old = if tree.is_alone() { None } else { Some(OLD) };
+        let gone = run(move || old_files_removed(tree.temporary(), old)).await?;
+        if !gone.is_empty() {
+            let disk = self.clone();
+            tokio::spawn(async move {
+                for name in gone {
+                    if let Err(error) = disk.remove_aside(name).await {
+                        tracing::warn!(%error, "files of a deleted project are still there");
+                    }
+                }
+            });
         }
         Ok(())
     }
@@ -39,8 +47,8 @@ impl Disk {
     }
 }
 
-/// Removes old files; returns the directories that were set aside.
-fn old_files_removed(temporary: BorrowedFd<'_>) -> Result<Vec<CString>, Error> {
+/// Removes files, only old ones if that is said; returns the directories that were set aside.
+fn old_files_removed(temporary: BorrowedFd<'_>, old: Option<Duration>) -> Result<Vec<CString>, Error> {
     let mut gone = Vec::new();
     for entry in Dir::read_from(temporary)? {
         let entry = entry?;
@@ -58,7 +66,7 @@ fn old_files_removed(temporary: BorrowedFd<'_>) -> Result<Vec<CString>, Error> {
         }
         let changed = Duration::from_secs(u64::try_from(stat.st_mtime).unwrap_or(0));
         let age = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH + changed).unwrap_or_default();
-        if age > OLD {
+        if old.is_none_or(|old| age > old) {
             absent(rustix::fs::unlinkat(temporary, name, AtFlags::empty()))?;
         }
     }

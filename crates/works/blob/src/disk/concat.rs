@@ -53,6 +53,7 @@ impl Disk {
 impl Whole {
     /// Appends a stretch of a part; returns its length. Blocks.
     fn append(&mut self, tree: &Arc<Tree>, disk: &Disk, part: &Key, from: u64) -> Result<u64, Error> {
+        tree.room()?;
         let source = tree.file(part)?;
         let length = source.metadata()?.len().saturating_sub(from).min(STRETCH);
         let copied = if self.native { self.append_native(&source, from, length)? } else { 0 };

@@ -209,6 +209,7 @@ impl DiskAppender {
         let chunks = self.pending.take_all();
         let (tree, project) = (Arc::clone(&self.disk.tree), tail.key.project().clone());
         let write = move || {
+            tree.room()?;
             tail.open(&tree, turn)?;
             tail.append(&chunks)?;
             tail.rest();
@@ -231,6 +232,9 @@ impl DiskAppender {
         let chunks = self.pending.take_all();
         let (disk, project) = (self.disk.clone(), tail.key.project().clone());
         let sync = move || {
+            if !chunks.is_empty() {
+                disk.tree.room()?;
+            }
             tail.open(&disk.tree, turn)?;
             tail.append(&chunks)?;
             if let Some((file, _)) = &tail.open {

@@ -10,6 +10,7 @@ mod concat;
 mod grow;
 mod list;
 mod read;
+mod space;
 mod tree;
 mod write;
 
@@ -88,6 +89,12 @@ impl Disk {
         };
         disk.clean().await?;
         Ok(disk)
+    }
+
+    /// Says for an hour that the file system is full, or that it is not.
+    #[cfg(test)]
+    pub(crate) fn pretend_full(&self, is_full: bool) {
+        self.tree.space.pretend(is_full);
     }
 
     /// A turn to have a file open.

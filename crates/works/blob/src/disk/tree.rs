@@ -3,9 +3,10 @@
 //! Every step is taken from one open directory to the next and never through a symbolic link, so that nothing
 //! outside of the root can be reached, whoever put what into it.
 
+use super::space::Space;
 use crate::{Error, Key};
 use model::ProjectRef;
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use std::ffi::CString;
 use std::fs::File;
@@ -37,6 +38,9 @@ pub(super) struct Tree {
     root: OwnedFd,
     temporary: OwnedFd,
     fsync: bool,
+    pub(super) space: Space,
+    /// Whether nobody else has the root open.
+    is_alone: bool,
 }
 
 /// How a hard link went.
@@ -55,7 +59,19 @@ impl Tree {
         // The root itself may be reached through a link: the operator chose it.
         let root = rustix::fs::open(path, DIRECTORY.difference(OFlags::NOFOLLOW), Mode::empty())?;
         let temporary = directory(&root, TEMPORARY, Some(fsync))?;
-        Ok(Tree { root, temporary, fsync })
+        // Held as long as the directory is open, which is as long as this lives.
+        let is_alone = rustix::fs::flock(&temporary, FlockOperation::NonBlockingLockExclusive).is_ok();
+        Ok(Tree { root, temporary, fsync, space: Space::default(), is_alone })
+    }
+
+    /// Whether all temporary files that are there when this is opened are nobody's.
+    pub(super) fn is_alone(&self) -> bool {
+        self.is_alone
+    }
+
+    /// Refuses to write more when the file system is nearly full.
+    pub(super) fn room(&self) -> Result<(), Error> {
+        self.space.check(&self.root)
     }
 
     pub(super) fn temporary(&self) -> BorrowedFd<'_> {

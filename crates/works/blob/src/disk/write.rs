@@ -96,6 +96,7 @@ enum Begun {
 impl Begun {
     /// Writes and hashes. Blocks.
     fn written(self, tree: &Arc<Tree>, chunks: &[Bytes]) -> Result<Sink, Error> {
+        tree.room()?;
         let mut sink = match self {
             Begun::Open(sink) => sink,
             Begun::New(turn) => {

@@ -80,22 +80,34 @@ async fn no_link_leads_out() {
 }
 
 #[tokio::test]
-async fn a_start_removes_what_is_older_than_a_day() {
+async fn a_start_removes_what_a_crash_left_behind() {
     let directory = Directory::new();
-    drop(directory.store().await);
+    let running = directory.store().await;
     let temporary = directory.path().join("files/.temporary");
-    for (name, age) in [("new", 3600), ("old", 90_000)] {
-        let file = std::fs::File::create(temporary.join(name)).unwrap();
-        file.set_modified(SystemTime::now() - Duration::from_secs(age)).unwrap();
-    }
+    let left_behind = || {
+        for (name, age) in [("new", 3600), ("old", 90_000)] {
+            let file = std::fs::File::create(temporary.join(name)).unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_secs(age)).unwrap();
+        }
+    };
+    left_behind();
+    let second = directory.store().await;
+    assert_eq!(directory.files(), [".temporary/new"], "another may be writing the new one");
+    drop((running, second));
+    left_behind();
     // A project whose deletion was cut short.
     std::fs::create_dir_all(temporary.join("gone-1/ab")).unwrap();
     for name in 0..1500 {
         std::fs::write(temporary.join(format!("gone-1/ab/{name}")), "x").unwrap();
     }
-    directory.store().await;
-    assert_eq!(directory.files(), [".temporary/new"]);
-    assert!(!temporary.join("gone-1").exists());
+    let _alone = directory.store().await;
+    assert!(!temporary.join("new").exists() && !temporary.join("old").exists());
+    let removed = async {
+        while temporary.join("gone-1").exists() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), removed).await.unwrap();
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ pub mod keys;
 pub mod organizations;
 pub mod outbox;
 pub mod projects;
+pub mod removals;
 pub mod secrets;
 pub mod shards;
 pub mod signing_keys;

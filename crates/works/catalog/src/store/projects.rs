@@ -237,11 +237,15 @@ pub async fn project_change_settings(
     Ok(c.query(sql, &params).await?.affected() == 1)
 }
 
-/// Forgets a project with its keys and secrets. Repeatable.
+/// Forgets a project with its keys and secrets, and notes that its files are to be removed. Repeatable.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn project_delete(c: &mut Connection, project: &ProjectRef) -> Result<(), Error> {
-    c.query("delete from catalog.projects where ref = $1", &[text(project.as_str())]).await?;
+    let sql = "
+with gone as (delete from catalog.projects where ref = $1 returning ref)
+insert into catalog.file_removals (project_ref) select ref from gone
+on conflict (project_ref) do update set deleted_at = now()";
+    c.query(sql, &[text(project.as_str())]).await?;
     Ok(())
 }
