@@ -91,13 +91,18 @@ impl Disk {
         let mut turn = self.turn(key).await?;
         for _ in 0..TRIES {
             let (tree, name) = (Arc::clone(&self.tree), key.clone());
-            match self.call(key.project(), move || locked(&tree, &name, offset == 0, turn)).await? {
+            let lock = move || {
+                let locked = locked(&tree, &name, offset == 0, turn)?;
+                // Nobody knows when the client sends something.
+                Ok(locked.map(|(open, length)| (Some(open).filter(|(_, turn)| !turn.is_tight()), length)))
+            };
+            match self.call(key.project(), lock).await? {
                 Ok((open, length)) => {
                     if length != offset {
                         return Err(Error::Offset { length });
                     }
                     let md5 = if offset == 0 { Some(Md5::new()) } else { self.hashes.take(key, offset) };
-                    let (open, key) = (Some(open), key.clone());
+                    let key = key.clone();
                     let tail = Some(End::Here(Tail { key, length, md5, open, _claim: claim }));
                     let (disk, pending) = (self.clone(), Pending::default());
                     return Ok(DiskAppender { disk, pending, tail, before: offset });
