@@ -52,6 +52,8 @@ impl Storage {
         if held.is_some_and(|held| held.fits(usage.added(), more, quota)) {
             return Ok(());
         }
+        // It does not stay.
+        usage.not_kept(received);
         let message = "The project has used up what it may store";
         Err(Refusal::new(507, "QuotaExceeded", message).openly())
     }

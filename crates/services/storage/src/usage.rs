@@ -18,7 +18,7 @@ pub struct Usage {
     ingress: AtomicU64,
     egress: AtomicU64,
     requests: AtomicU64,
-    /// Bytes that came in or were copied, ever: never set back.
+    /// Bytes that came in or were copied, ever, but for what was refused: never set back.
     added: AtomicU64,
     /// What the project held when it was looked at last.
     pub(crate) held: tokio::sync::Mutex<Option<crate::quota::Held>>,
@@ -43,6 +43,11 @@ impl Usage {
     /// More is held that did not come in.
     pub(crate) fn copied(&self, bytes: u64) {
         self.added.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// What came in was refused.
+    pub(crate) fn not_kept(&self, bytes: u64) {
+        self.added.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     pub(crate) fn added(&self) -> u64 {
