@@ -25,7 +25,7 @@
 
 mod claim;
 #[cfg(test)]
-mod crowd;
+mod crowd_tests;
 mod disk;
 mod error;
 mod gate;

@@ -53,6 +53,10 @@ pub(crate) struct DiskAppender {
 }
 
 /// Where the end of the file is.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one for each upload under way, mostly in the large form"
+)]
 enum End {
     Here(Tail),
     InCall(Call<Tail>),

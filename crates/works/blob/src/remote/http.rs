@@ -153,7 +153,7 @@ mod tests {
         let (sender, mut receiver) = tokio::sync::mpsc::channel::<Result<Frame<Bytes>, io::Error>>(1);
         let frames = futures_util::stream::poll_fn(move |context| receiver.poll_recv(context));
         let body = StreamBody::new(frames);
-        let mut patience = Box::pin(tokio::time::sleep(Duration::ZERO));
+        let mut patience = Box::pin(tokio::time::sleep_until(Instant::now()));
         patience.as_mut().await;
         let mut timely = Timely { body, pause: Duration::from_secs(3600), patience, is_waiting: false };
         // The time is over, but nobody has waited for any of it.
