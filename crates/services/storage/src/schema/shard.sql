@@ -54,11 +54,11 @@ create policy everybody_reads on storage.objects for select to anon, authenticat
 drop policy if exists own_objects on storage.objects;
 create policy own_objects on storage.objects to authenticated
   using (
-    owner_id = (select auth.uid()::text)
+    owner_id = (select auth.jwt() ->> 'sub')
     and (bucket_id in (select storage.buckets_with_access('owner'))
       or bucket_id in (select storage.buckets_with_access('public_read'))))
   with check (
-    owner_id = (select auth.uid()::text)
+    owner_id = (select auth.jwt() ->> 'sub')
     and (bucket_id in (select storage.buckets_with_access('owner'))
       or bucket_id in (select storage.buckets_with_access('public_read'))));
 
@@ -72,10 +72,10 @@ drop policy if exists own_folder on storage.objects;
 create policy own_folder on storage.objects to authenticated
   using (
     bucket_id in (select storage.buckets_with_access('folder'))
-    and starts_with(name, (select auth.uid()::text || '/')))
+    and starts_with(name, (select (auth.jwt() ->> 'sub') || '/')))
   with check (
     bucket_id in (select storage.buckets_with_access('folder'))
-    and starts_with(name, (select auth.uid()::text || '/')));
+    and starts_with(name, (select (auth.jwt() ->> 'sub') || '/')));
 
 reset search_path;
 reset role;

@@ -1,6 +1,6 @@
 //! Who reaches what in a pooled project: never another app's, and in one's own what the bucket's access says.
 
-use crate::world::{World, id, pooled, role, shard, user};
+use crate::world::{World, id, named, pooled, role, shard, user};
 use http::Method;
 use serde_json::json;
 
@@ -60,6 +60,24 @@ async fn a_buckets_access_says_who_may_what() {
     // Nobody files under another's folder, or under none.
     let elsewhere = world.upload("folder/k", &user(2), "x", false).await;
     assert_eq!(elsewhere.refusal(), ("403".to_owned(), "AccessDenied".to_owned()));
+}
+
+/// Whoever has a project's secret names users as they like: `owner_id` is text for that.
+#[tokio::test]
+async fn users_whose_names_are_no_uuids_have_files_too() {
+    let world = pooled(&shard().await, 9).await;
+    let [alice, bob] = ["alice", "auth0|b/ob"].map(named);
+    bucket(&world, "own", "owner").await;
+    bucket(&world, "folder", "folder").await;
+    for path in ["own/k", "folder/alice/k"] {
+        world.upload(path, &alice, "mine", false).await.ok();
+        assert_eq!(world.get(&format!("/object/authenticated/{path}"), &alice).await.bytes, "mine");
+        assert_eq!(world.get(&format!("/object/authenticated/{path}"), &bob).await.refusal().0, "404");
+        let refused = world.upload(path, &bob, "his", true).await;
+        assert_eq!(refused.refusal(), ("403".to_owned(), "AccessDenied".to_owned()));
+    }
+    assert_eq!(world.names("own", &alice, "").await, ["k"]);
+    assert_eq!(world.names("own", &bob, "").await, [""; 0]);
 }
 
 #[tokio::test]

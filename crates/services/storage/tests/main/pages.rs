@@ -97,9 +97,11 @@ impl Place {
     /// Makes the session a caller's.
     async fn settings(&mut self, role: &str, sub: &str) {
         let app = self.app.map_or(String::new(), |app| app.to_string());
+        let claims = serde_json::json!({ "role": role, "sub": sub }).to_string();
         let sql = "select set_config('role', $1, false), set_config('request.jwt.claim.sub', $2, false),
-            set_config('rowhouse.app_id', $3, false), set_config('timezone', 'America/St_Johns', false)";
-        self.session.query(sql, &[text(role), text(sub), text(app)]).await.unwrap();
+            set_config('rowhouse.app_id', $3, false), set_config('timezone', 'America/St_Johns', false),
+            set_config('request.jwt.claims', $4, false)";
+        self.session.query(sql, &[text(role), text(sub), text(app), text(claims)]).await.unwrap();
     }
 
     /// What a function of the schema says to a caller, an entry a row.

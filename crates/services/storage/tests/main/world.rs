@@ -35,6 +35,8 @@ const BEFORE: &str = "
       to anon, authenticated, service_role, supabase_storage_admin;
     create function extensions.leakproof_lower(text) returns text
       language internal immutable strict leakproof parallel safe as 'lower';
+    create function auth.jwt() returns jsonb language sql stable as
+      $$ select nullif(current_setting('request.jwt.claims', true), '')::jsonb $$;
     create function auth.uid() returns uuid language sql stable as
       $$ select nullif(current_setting('request.jwt.claim.sub', true), '')::uuid $$;
     create function rowhouse.app_id() returns integer language sql stable parallel safe as
@@ -139,6 +141,11 @@ pub fn role(role: &str) -> String {
 /// The token of a user, named by a digit.
 pub fn user(number: u8) -> String {
     KeySet::from_secret(SECRET).sign(&json!({ "role": "authenticated", "sub": id(number) })).unwrap()
+}
+
+/// The token of a user of any name.
+pub fn named(subject: &str) -> String {
+    KeySet::from_secret(SECRET).sign(&json!({ "role": "authenticated", "sub": subject })).unwrap()
 }
 
 pub fn id(number: u8) -> String {

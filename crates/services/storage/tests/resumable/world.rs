@@ -39,6 +39,8 @@ const BEFORE: &str = "
       to anon, authenticated, service_role, supabase_storage_admin;
     create function extensions.leakproof_lower(text) returns text
       language internal immutable strict leakproof parallel safe as 'lower';
+    create function auth.jwt() returns jsonb language sql stable as
+      $$ select nullif(current_setting('request.jwt.claims', true), '')::jsonb $$;
     create function auth.uid() returns uuid language sql stable as
       $$ select nullif(current_setting('request.jwt.claim.sub', true), '')::uuid $$;
     create function rowhouse.app_id() returns integer language sql stable parallel safe as
